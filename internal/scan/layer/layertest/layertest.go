@@ -1,0 +1,63 @@
+// Package layertest runs a reader over single files the way the pipeline
+// does, without layers, for the tests of readers.
+package layertest
+
+import (
+	"bytes"
+	"io/fs"
+	"slices"
+	"testing"
+
+	"github.com/esclusa/esclusa/internal/scan/layer"
+)
+
+// Read hands one file to the reader. It fails the test when no claim of the
+// reader matches, or when a claim has side conditions that the file misses.
+func Read(t testing.TB, r layer.Reader, path string, mode fs.FileMode, data []byte) (layer.Result, error) {
+	t.Helper()
+	if !Claimed(r, path, mode, data) {
+		t.Fatalf("%s does not claim %s", r.Spec().Name, path)
+	}
+	f := layer.File{Path: path, Mode: mode, Data: data}
+	if s, ok := r.(layer.Searcher); ok {
+		f.Hits = Hits(s.Literals(), data)
+	}
+	return r.Read(&f)
+}
+
+// Claimed says whether the reader would be called for the file.
+func Claimed(r layer.Reader, path string, mode fs.FileMode, data []byte) bool {
+	spec := r.Spec()
+	if int64(len(data)) > spec.Limit() {
+		return false
+	}
+	always := true
+	if s, ok := r.(layer.Searcher); ok {
+		always = len(Hits(s.Literals(), data)) > 0
+	}
+	return slices.ContainsFunc(spec.Claims, func(c layer.Claim) bool {
+		return c.MatchPath(path, mode) && c.MatchHead(data) && (always || c.Always)
+	})
+}
+
+// Hits is the plain, slow search that the shared matcher must agree with.
+func Hits(lits []layer.Literal, data []byte) []layer.Hit {
+	var hits []layer.Hit
+	lower := bytes.ToLower(data)
+	for i, l := range lits {
+		hay, needle := data, []byte(l.Bytes)
+		if l.Fold {
+			hay, needle = lower, bytes.ToLower(needle)
+		}
+		for at := 0; ; {
+			j := bytes.Index(hay[at:], needle)
+			if j < 0 {
+				break
+			}
+			hits = append(hits, layer.Hit{Literal: i, End: at + j + len(needle)})
+			at += j + 1
+		}
+	}
+	slices.SortStableFunc(hits, func(a, b layer.Hit) int { return a.End - b.End })
+	return hits
+}
