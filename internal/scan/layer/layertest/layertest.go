@@ -43,11 +43,11 @@ func Claimed(r layer.Reader, path string, mode fs.FileMode, data []byte) bool {
 // Hits is the plain, slow search that the shared matcher must agree with.
 func Hits(lits []layer.Literal, data []byte) []layer.Hit {
 	var hits []layer.Hit
-	lower := bytes.ToLower(data)
+	lower := lowerASCII(data)
 	for i, l := range lits {
 		hay, needle := data, []byte(l.Bytes)
 		if l.Fold {
-			hay, needle = lower, bytes.ToLower(needle)
+			hay, needle = lower, lowerASCII(needle)
 		}
 		for at := 0; ; {
 			j := bytes.Index(hay[at:], needle)
@@ -60,4 +60,15 @@ func Hits(lits []layer.Literal, data []byte) []layer.Hit {
 	}
 	slices.SortStableFunc(hits, func(a, b layer.Hit) int { return a.End - b.End })
 	return hits
+}
+
+// lowerASCII keeps the length, which bytes.ToLower does not.
+func lowerASCII(b []byte) []byte {
+	out := bytes.Clone(b)
+	for i, c := range out {
+		if 'A' <= c && c <= 'Z' {
+			out[i] = c + 'a' - 'A'
+		}
+	}
+	return out
 }
