@@ -1,0 +1,22 @@
+// Package all lists the readers of packages. It is the only package that
+// imports them all, and holds no logic. To add a reader, add one line; the
+// test beside it fails while a folder of catalog is missing here.
+package all
+
+import (
+	"github.com/esclusa/esclusa/internal/scan/catalog/apk"
+	"github.com/esclusa/esclusa/internal/scan/catalog/dpkg"
+	"github.com/esclusa/esclusa/internal/scan/catalog/osrelease"
+	"github.com/esclusa/esclusa/internal/scan/catalog/rpm"
+	"github.com/esclusa/esclusa/internal/scan/layer"
+)
+
+// Readers is every reader of packages, in the order of their folders.
+func Readers() []layer.Reader {
+	return []layer.Reader{
+		apk.Reader{},
+		dpkg.Reader{},
+		osrelease.Reader{},
+		rpm.Reader{},
+	}
+}
