@@ -1,0 +1,221 @@
+package expr
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+type ship struct {
+	name  string
+	tons  int64
+	crew  []string
+	flags map[string]string
+	built time.Time
+	port  port
+}
+
+type port struct{ name string }
+
+func testEnv() *Env {
+	portType := NewObject("port", Fields{"name": String(func(p *port) string { return p.name })})
+	shipType := NewObject("ship", Fields{
+		"name":  String(func(s *ship) string { return s.name }),
+		"tons":  Int(func(s *ship) int64 { return s.tons }),
+		"load":  Number(func(s *ship) float64 { return float64(s.tons) / 2 }),
+		"big":   Bool(func(s *ship) bool { return s.tons > 1000 }),
+		"crew":  Strings(func(s *ship) []string { return s.crew }),
+		"flags": Map(func(s *ship) map[string]string { return s.flags }),
+		"built": When(func(s *ship) time.Time { return s.built }),
+		"age":   Age(func(s *ship) time.Duration { return 48 * time.Hour }),
+		"port":  Inner(portType, func(s *ship) *port { return &s.port }),
+	})
+	return New(Var("ship", shipType), Var("home", portType), Time("now"), Const("heavy", 500))
+}
+
+type vars struct {
+	ship *ship
+	home *port
+	now  time.Time
+}
+
+func (v *vars) Value(name string) (any, bool) {
+	switch name {
+	case "ship":
+		return v.ship, true
+	case "home":
+		return v.home, true
+	case "now":
+		return v.now, true
+	}
+	return nil, false
+}
+
+func testVars() *vars {
+	at := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
+	return &vars{
+		ship: &ship{"argo", 700, []string{"jason", "orpheus"}, map[string]string{"owner": "pelias"}, at, port{"iolcus"}},
+		home: &port{"iolcus"}, now: at.Add(72 * time.Hour),
+	}
+}
+
+func TestEval(t *testing.T) {
+	env := testEnv()
+	for src, want := range map[string]bool{
+		`ship.name == "argo"`:                              true,
+		`ship.name.startsWith("ar") && ship.tons >= heavy`: true,
+		`ship.tons < heavy`:                                false,
+		`ship.load > 349`:                                  true,
+		`ship.big`:                                         false,
+		`"jason" in ship.crew`:                             true,
+		`ship.crew.exists(c, c.matches("^orph.*$"))`:       true,
+		`ship.crew.size() == 3`:                            false,
+		`"owner" in ship.flags && ship.flags.owner == "x"`: false,
+		`now - ship.built > duration("71h")`:               true,
+		`ship.age > duration("49h")`:                       false,
+		`ship.port.name == home.name`:                      true,
+		`has(ship.port)`:                                   true,
+		`[ship.name, "x"].exists(n, n == "argo")`:          true,
+		`ship.built < timestamp("2026-01-01T00:00:00Z")`:   false,
+	} {
+		p, err := env.Compile(src)
+		if err != nil {
+			t.Errorf("%s: %v", src, err)
+			continue
+		}
+		got, err := p.Eval(testVars())
+		if err != nil || got != want {
+			t.Errorf("%s: got %v, %v; want %v", src, got, err, want)
+		}
+	}
+}
+
+func TestCompileErrorsNameThePlace(t *testing.T) {
+	env := testEnv()
+	for _, c := range []struct {
+		src, message string
+		line, column int
+	}{
+		{"ship.nam == 'x'", "undefined field 'nam'", 1, 5},
+		{"ship.big &&\n  boat.big", "undeclared reference to 'boat'", 2, 3},
+		{"ship.name > 3", "no matching overload", 1, 11},
+		{"ship.name", "must give true or false", 1, 1},
+		{"ship.big &&", "", 1, 12},
+		{`ship.name.matches("(")`, "invalid", 1, 19},
+		{strings.Repeat("!", MaxLength+1), "bytes", 1, 1},
+		{strings.Repeat("(", 200) + "ship.big" + strings.Repeat(")", 200), "", 1, 1},
+		{`ship.name.matches("` + strings.Repeat("a{500}", 20) + `")`, "", 1, 19},
+	} {
+		_, err := env.Compile(c.src)
+		var e *Error
+		if !errors.As(err, &e) {
+			t.Errorf("%.40q: got %v, want an *Error", c.src, err)
+			continue
+		}
+		if !strings.Contains(e.Message, c.message) || e.Line != c.line || (e.Column != c.column && len(c.src) < 100) {
+			t.Errorf("%.40q: got %v, want %d:%d %s", c.src, e, c.line, c.column, c.message)
+		}
+	}
+}
+
+// A condition that costs too much stops with an error: it is neither true nor
+// false.
+func TestEvalStopsAtItsCost(t *testing.T) {
+	p, err := testEnv().Compile(`ship.crew.all(a, ship.crew.all(b, a + b != "x"))`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := testVars()
+	for i := range 2000 {
+		v.ship.crew = append(v.ship.crew, fmt.Sprint("sailor ", i))
+	}
+	got, err := p.Eval(v)
+	if err == nil || got {
+		t.Errorf("got %v, %v; want an error", got, err)
+	}
+	if _, err := p.Eval(testVars()); err != nil {
+		t.Errorf("the same condition on a small crew: %v", err)
+	}
+}
+
+func TestEvalMissingKeyIsAnError(t *testing.T) {
+	p, err := testEnv().Compile(`ship.flags["captain"] == "x"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := p.Eval(testVars()); err == nil {
+		t.Errorf("got %v without an error", got)
+	}
+}
+
+func TestUses(t *testing.T) {
+	p, err := testEnv().Compile(`ship.tons > heavy && "a" == ship.name`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !p.Uses("ship") || p.Uses("home") || p.Uses("heavy") {
+		t.Errorf("got uses %v", p.uses)
+	}
+}
+
+func FuzzCompile(f *testing.F) {
+	for _, s := range []string{
+		"ship.big", `ship.name.matches("a+")`, "ship.crew.all(c, c == 'x')", "[1,2][5] == 1",
+		`"\u0000" in ship.flags`, "1/0 == 1", "ship", "duration('x') == ship.age", "ship == ship", "type(ship) == ship",
+		"has(ship.crew) ? {1:2} == {} : null == null", "dyn(ship).name == ''", "[ship].exists(s, s.name == 'argo')",
+	} {
+		f.Add(s)
+	}
+	env := testEnv()
+	f.Fuzz(func(t *testing.T, src string) {
+		p, err := env.Compile(src)
+		if err != nil {
+			var e *Error
+			if !errors.As(err, &e) || e.Line < 1 || e.Column < 1 {
+				t.Fatalf("not an *Error with a place: %v", err)
+			}
+			return
+		}
+		ok, err := p.Eval(testVars())
+		if ok && err != nil {
+			t.Fatalf("true and an error: %v", err)
+		}
+	})
+}
+
+// One operation is the first set-up of CEL with a first condition: what a run
+// pays only when its policy has conditions.
+func BenchmarkSetUp(b *testing.B) {
+	for b.Loop() {
+		if _, err := testEnv().Compile("ship.big"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// One operation is one more condition in a ready Env.
+func BenchmarkCompile(b *testing.B) {
+	env := testEnv()
+	for b.Loop() {
+		if _, err := env.Compile(`ship.tons >= heavy && ship.name.startsWith("a")`); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// One operation is one evaluation of a condition with three parts.
+func BenchmarkEval(b *testing.B) {
+	p, err := testEnv().Compile(`ship.tons >= heavy && ship.name.startsWith("a") && ship.port.name == "iolcus"`)
+	if err != nil {
+		b.Fatal(err)
+	}
+	v := testVars()
+	b.ReportAllocs()
+	for b.Loop() {
+		if ok, err := p.Eval(v); !ok || err != nil {
+			b.Fatal(ok, err)
+		}
+	}
+}
