@@ -12,6 +12,7 @@ package catalog
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/esclusa/esclusa"
 )
@@ -61,8 +62,8 @@ func (g *Gaps) List() []esclusa.Gap {
 // /usr (Debian 12, Fedora 17), a database may say /bin/sh where the layer
 // holds usr/bin/sh: such a path is added under both names.
 func AppendOwned(dst []string, path string) []string {
-	path = strings.TrimPrefix(strings.TrimPrefix(path, "."), "/")
-	if path == "" {
+	path = strings.TrimPrefix(strings.TrimPrefix(path, "./"), "/")
+	if path == "" || path == "." {
 		return dst
 	}
 	dst = append(dst, path)
@@ -83,4 +84,22 @@ func merged(path string) bool {
 			strings.HasPrefix(path, "lib32/") || strings.HasPrefix(path, "libx32/")
 	}
 	return false
+}
+
+// Token says whether b can stand as a name, a version or an architecture:
+// 1 to 256 bytes of UTF-8 without spaces and control characters. What is not
+// a token must not reach reports, terminals and package URLs.
+func Token[T ~string | ~[]byte](b T) bool {
+	if len(b) == 0 || len(b) > 256 {
+		return false
+	}
+	ascii := true
+	for i := 0; i < len(b); i++ {
+		if c := b[i]; c <= ' ' || c == 0x7f {
+			return false
+		} else if c >= 0x80 {
+			ascii = false
+		}
+	}
+	return ascii || utf8.ValidString(string(b))
 }

@@ -1,0 +1,67 @@
+package catalog
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/esclusa/esclusa"
+)
+
+func TestAppendOwned(t *testing.T) {
+	tests := []struct {
+		path string
+		want []string
+	}{
+		{"/usr/bin/sh", []string{"usr/bin/sh"}},
+		{"/bin/sh", []string{"bin/sh", "usr/bin/sh"}},
+		{"./sbin/init", []string{"sbin/init", "usr/sbin/init"}},
+		{"lib64/ld.so", []string{"lib64/ld.so", "usr/lib64/ld.so"}},
+		{"/lib", []string{"lib"}},
+		{"/library/x", []string{"library/x"}},
+		{"/.", nil},
+		{"/.hidden", []string{".hidden"}},
+		{"", nil},
+	}
+	for _, tt := range tests {
+		if diff := cmp.Diff(tt.want, AppendOwned(nil, tt.path)); diff != "" {
+			t.Errorf("%q: %s", tt.path, diff)
+		}
+	}
+}
+
+func TestToken(t *testing.T) {
+	for s, want := range map[string]bool{
+		"libstdc++6": true, "1:2.3-4~rc1": true, "é": true,
+		"": false, "a b": false, "a\x1b[2J": false, "a\x7f": false, "\xff": false,
+		strings.Repeat("x", 256): true, strings.Repeat("x", 257): false,
+	} {
+		if got := Token(s); got != want {
+			t.Errorf("%q: %v", s, got)
+		}
+	}
+}
+
+func TestGapsAreBounded(t *testing.T) {
+	var g Gaps
+	if g.List() != nil {
+		t.Error("gaps without any")
+	}
+	for i := range maxGaps + 7 {
+		g.Add("db", i+1, "entry", "broken")
+	}
+	list := g.List()
+	if len(list) != maxGaps+1 {
+		t.Fatalf("%d gaps", len(list))
+	}
+	want := esclusa.Gap{
+		Scope: esclusa.GapItem,
+		Place: esclusa.Place{Path: "db"},
+		What:  "7 more entries",
+		Err:   "the file has too many unreadable entries to list",
+	}
+	if diff := cmp.Diff(want, list[maxGaps]); diff != "" {
+		t.Error(diff)
+	}
+}
