@@ -77,8 +77,9 @@ type View struct {
 	Packages []esclusa.Package
 	// Facts are those of the files that are still there, of this reader only.
 	Facts []PlacedFact
-	// Owned says whether a package of the distribution put the file there.
-	Owned func(path string) bool
+	// Owned says whether a package of the distribution put the file there:
+	// its database lists the path, in the same layer or a higher one.
+	Owned func(esclusa.Place) bool
 }
 
 // Spec says what a reader is and which files it reads. It is constant.
@@ -147,7 +148,7 @@ type Result struct {
 	Facts []Fact `cbor:"6,keyasint,omitempty"`
 	// Symbols are the sorted SymbolHash values of the functions linked into
 	// a binary; nil when not known.
-	Symbols []uint64 `cbor:"7,keyasint,omitempty"`
+	Symbols Hashes `cbor:"7,keyasint,omitempty"`
 }
 
 // Fact is a small observation that means something only with others.

@@ -1,0 +1,55 @@
+# esclusa: `make test` is the one command that says whether the tree is good.
+SHELL := /bin/bash
+TOOL  := go tool -modfile=tools/go.mod
+
+.DEFAULT_GOAL := help
+.PHONY: help build test unit check needs vectors fuzz bench bench-scan clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+build: ## the binary, ./esclusa
+	go build -trimpath -ldflags '-s -w' -o esclusa ./cmd/esclusa
+
+test: needs check unit ## everything that answers within ten minutes
+
+# What tests call. Debian's package on the right; as root it is installed.
+NEEDS := rpm:rpm rpmbuild:rpm mmdebstrap:mmdebstrap skopeo:skopeo umoci:umoci containerd:containerd dockerd:docker.io gcc:gcc
+
+needs: ## what the tests call, installed as root and named otherwise
+	@missing=; for n in $(NEEDS); do command -v $${n%%:*} >/dev/null || missing="$$missing $${n##*:}"; done; \
+	missing=$$(printf '%s\n' $$missing | sort -u | xargs); [ -z "$$missing" ] && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing:$$missing"; export DEBIAN_FRONTEND=noninteractive; \
+	  (apt-get install -y -qq --no-install-recommends $$missing >/dev/null 2>&1) || \
+	  (apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null) || \
+	  echo "could not install$$missing: the tests that need them skip, and are listed"; \
+	else echo "absent:$$missing (the tests that need them skip; hint: apt-get install$$missing)"; fi
+
+check: ## format, vet, staticcheck, dead code
+	@out=$$($(TOOL) gofumpt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "not formatted (gofumpt -w):"; echo "$$out"; exit 1; }
+	go vet ./...
+	$(TOOL) staticcheck ./...
+
+# gotestsum, because go test keeps silent about what a passing package
+# skipped: a skip that could hide a break must be seen.
+unit:
+	$(TOOL) gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile test.out -- -timeout 9m ./...
+	@go run ./internal/truth/tables test.out
+
+vectors: ## the tests against independent truth, with their tables
+	$(TOOL) gotestsum --format testname -- -run 'Vectors' ./...
+
+FUZZTIME ?= 60s
+fuzz: ## every fuzz target, $(FUZZTIME) each
+	@for f in $$(grep -rlE '^func Fuzz' --include=*_test.go .); do for n in $$(grep -oE '^func Fuzz[A-Za-z0-9_]*' $$f | cut -c6-); do \
+	  echo "== $$(dirname $$f) $$n"; go test -run='^$$' -fuzz="^$$n$$" -fuzztime=$(FUZZTIME) ./$$(dirname $$f) || exit 1; done; done
+
+bench: ## the benchmarks beside the code
+	go test -run='^$$' -bench=. -benchmem ./...
+
+bench-scan: ## esclusa and its peers on one image: CPU and memory, with ratios
+	go run ./tools/benchscan
+
+clean: ## what was built
+	rm -f esclusa test.out
