@@ -12,6 +12,7 @@ package catalog
 import (
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/esclusa/esclusa"
@@ -73,6 +74,41 @@ func AppendOwned(dst []string, path string) []string {
 	return dst
 }
 
+// maxPath is Linux's PATH_MAX.
+const maxPath = 4096
+
+// Owned joins the folders and names of a package database to paths. A folder
+// stands there once and a file costs few bytes, so that a made-up database
+// could grow a thousandfold: the paths are bounded by four times its size
+// (those of real databases are smaller than the database).
+type Owned struct {
+	Paths []string
+	// Cut says that at least one path was left out.
+	Cut  bool
+	left int // bytes
+}
+
+// NewOwned is for a database of size bytes.
+func NewOwned(size int) *Owned { return &Owned{left: 4*size + 64<<10} }
+
+// Add adds the file name in folder, under both names if it lies in a merged
+// folder. The folder may be empty.
+func (o *Owned) Add(folder, name []byte) {
+	n := len(folder) + 1 + len(name)
+	if n > maxPath || n > o.left {
+		o.Cut = true
+		return
+	}
+	o.left -= n
+	switch {
+	case len(name) == 0: // a folder
+	case len(folder) == 0 || folder[len(folder)-1] == '/':
+		o.Paths = AppendOwned(o.Paths, string(folder)+string(name))
+	default:
+		o.Paths = AppendOwned(o.Paths, string(folder)+"/"+string(name))
+	}
+}
+
 func merged(path string) bool {
 	switch path[0] {
 	case 'b':
@@ -102,4 +138,20 @@ func Token[T ~string | ~[]byte](b T) bool {
 		}
 	}
 	return ascii || utf8.ValidString(string(b))
+}
+
+// maxText bounds free text that is kept of a package, in bytes.
+const maxText = 1024
+
+// Text is a value that people read, such as a licence, or "" where it is too
+// long or no printable UTF-8.
+func Text[T ~string | ~[]byte](b T) string {
+	if len(b) > maxText {
+		return ""
+	}
+	s := strings.TrimSpace(string(b))
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
+		return ""
+	}
+	return s
 }
