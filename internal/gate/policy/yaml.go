@@ -1,0 +1,425 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// Limits of one file. They are far above what people write; the parser's time
+// grows with the square of the nesting, so nesting is counted before it runs.
+const (
+	maxFile   = 1 << 20 // bytes
+	maxDepth  = 24      // flow brackets open at once
+	maxIndent = 120     // column where a block may begin
+	maxList   = 5000    // entries of one list
+	maxText   = 4096    // bytes of one text
+	maxErrors = 20      // errors told at once
+)
+
+// Pos is a place in a file, both counted from 1.
+type Pos struct{ Line, Column int }
+
+// Error is one thing wrong in a file that people edit.
+type Error struct {
+	File string
+	Pos
+	Message string
+	Hint    string // what to do about it; may be empty
+}
+
+func (e *Error) Error() string {
+	s := fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Message)
+	if e.Hint != "" {
+		s += "\nhint: " + e.Hint
+	}
+	return s
+}
+
+// reader walks a parsed file into Go structs by their yaml tags: a key that
+// no struct has is an error with a place, and so is a value of another shape.
+// It is ours because go-yaml's own decoder stops at the first error and keeps
+// no positions for the checks that follow.
+type reader struct {
+	file  string
+	lines []string // of the source, for places inside block texts
+	errs  []error
+}
+
+// scalar is a value written as one word or phrase.
+type scalar interface{ decodeText(s string) error }
+
+// node is a value that reads its own shape.
+type node interface{ decodeNode(r *reader, n ast.Node) }
+
+// hinted is an error with advice, as scalars give it.
+type hinted struct{ msg, hint string }
+
+func (h hinted) Error() string { return h.msg }
+
+// read fills the struct that into points to. What is wrong is in r.errs.
+func (r *reader) read(data []byte, into any) {
+	if len(data) > maxFile {
+		r.fail(Pos{1, 1}, fmt.Sprintf("the file has %d bytes; at most %d are read", len(data), maxFile), "")
+		return
+	}
+	r.lines = strings.Split(string(data), "\n")
+	body := r.parse(data)
+	if body == nil {
+		return
+	}
+	r.value(body, reflect.ValueOf(into).Elem(), "the file")
+}
+
+func (r *reader) parse(data []byte) (body ast.Node) {
+	// The YAML library panics on some malformed texts; a policy from outside
+	// must not end the process that judges images.
+	defer func() {
+		if p := recover(); p != nil {
+			r.fail(Pos{1, 1}, "this is not readable as YAML", "")
+			body = nil
+		}
+	}()
+	tokens := lexer.Tokenize(string(data))
+	if !r.tame(tokens) {
+		return nil
+	}
+	f, err := parser.Parse(tokens, 0)
+	if err != nil {
+		r.syntax(err)
+		return nil
+	}
+	for _, d := range f.Docs {
+		if d.Body == nil {
+			continue
+		}
+		if body != nil {
+			r.fail(pos(d.Body), "a second document begins here; one file holds one", "remove the line ---")
+			return nil
+		}
+		body = d.Body
+	}
+	if body == nil {
+		r.fail(Pos{1, 1}, "the file is empty", "")
+	}
+	return body
+}
+
+// tame refuses what makes YAML surprising (anchors, aliases, tags, merges)
+// and nesting that no person writes.
+func (r *reader) tame(tokens token.Tokens) bool {
+	depth := 0
+	for _, t := range tokens {
+		at := Pos{1, 1}
+		if t.Position != nil {
+			at = Pos{t.Position.Line, t.Position.Column}
+		}
+		switch t.Type {
+		case token.AnchorType, token.AliasType, token.TagType, token.MergeKeyType, token.DirectiveType:
+			r.fail(at, fmt.Sprintf("%q is YAML that is not read here", clip(t.Value, 20)), "put the text in quotes, or write the value out")
+			return false
+		case token.SequenceStartType, token.MappingStartType:
+			depth++
+		case token.SequenceEndType, token.MappingEndType:
+			depth--
+		case token.SequenceEntryType, token.MappingKeyType, token.MappingValueType:
+			if depth == 0 && at.Column > maxIndent && t.Type != token.MappingValueType {
+				depth = maxDepth + 1
+			}
+		}
+		if depth > maxDepth {
+			r.fail(at, "this is nested too deep", "")
+			return false
+		}
+	}
+	return true
+}
+
+func (r *reader) syntax(err error) {
+	at, msg := Pos{1, 1}, "this is not readable as YAML"
+	var y yaml.Error
+	if errors.As(err, &y) {
+		msg = y.GetMessage()
+		if t := y.GetToken(); t != nil && t.Position != nil {
+			at = Pos{max(1, t.Position.Line), max(1, t.Position.Column)}
+		}
+	}
+	hint := ""
+	if line := r.line(at.Line); strings.Contains(line, ": >") || strings.Contains(line, ": *") || strings.Contains(line, ": !") {
+		hint = `put the value in quotes, as in severity: ">= high"`
+	}
+	r.fail(at, msg, hint)
+}
+
+func (r *reader) line(n int) string {
+	if n < 1 || n > len(r.lines) {
+		return ""
+	}
+	return r.lines[n-1]
+}
+
+func (r *reader) fail(at Pos, msg, hint string) {
+	switch {
+	case len(r.errs) < maxErrors:
+		r.errs = append(r.errs, &Error{File: r.file, Pos: at, Message: msg, Hint: hint})
+	case len(r.errs) == maxErrors:
+		r.errs = append(r.errs, &Error{File: r.file, Pos: at, Message: "and more"})
+	}
+}
+
+func (r *reader) failErr(at Pos, err error) {
+	var h hinted
+	if errors.As(err, &h) {
+		r.fail(at, h.msg, h.hint)
+		return
+	}
+	r.fail(at, err.Error(), "")
+}
+
+func pos(n ast.Node) Pos {
+	// A mapping's own token is its first colon: its first key is the place
+	// that people look for.
+	switch v := n.(type) {
+	case *ast.MappingNode:
+		if !v.IsFlowStyle && len(v.Values) > 0 {
+			return pos(v.Values[0].Key)
+		}
+	case *ast.MappingValueNode:
+		return pos(v.Key)
+	}
+	if t := n.GetToken(); t != nil && t.Position != nil {
+		return Pos{max(1, t.Position.Line), max(1, t.Position.Column)}
+	}
+	return Pos{1, 1}
+}
+
+// value reads n into v; what names the thing in messages.
+func (r *reader) value(n ast.Node, v reflect.Value, what string) {
+	if v.Kind() == reflect.Pointer {
+		v.Set(reflect.New(v.Type().Elem()))
+		r.value(n, v.Elem(), what)
+		return
+	}
+	switch x := v.Addr().Interface().(type) {
+	case node:
+		x.decodeNode(r, n)
+		return
+	case scalar:
+		if s, ok := r.text(n, what); ok {
+			if err := x.decodeText(s); err != nil {
+				r.failErr(pos(n), fmt.Errorf("%s: %w", what, err))
+			}
+		}
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		r.fields(n, v, what)
+	case reflect.Slice:
+		r.list(n, v, what)
+	case reflect.String:
+		if s, ok := r.text(n, what); ok {
+			v.SetString(s)
+		}
+	case reflect.Bool:
+		b, ok := n.(*ast.BoolNode)
+		if !ok {
+			r.fail(pos(n), what+" must be true or false", "")
+			return
+		}
+		v.SetBool(b.Value)
+	case reflect.Map:
+		r.texts(n, v, what)
+	default:
+		panic("policy: no reading of " + v.Type().String())
+	}
+}
+
+// text is a scalar as it was written: 1.10 stays "1.10".
+func (r *reader) text(n ast.Node, what string) (string, bool) {
+	var s string
+	switch x := n.(type) {
+	case *ast.StringNode:
+		s = x.Value
+	case *ast.LiteralNode:
+		s = x.Value.Value
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+		s = n.GetToken().Value
+	case *ast.NullNode:
+		r.fail(pos(n), what+" is empty", "")
+		return "", false
+	default:
+		r.fail(pos(n), what+" must be a single value", "")
+		return "", false
+	}
+	if len(s) > maxText {
+		r.fail(pos(n), fmt.Sprintf("%s has %d bytes; at most %d are read", what, len(s), maxText), "")
+		return "", false
+	}
+	return s, true
+}
+
+func (r *reader) list(n ast.Node, v reflect.Value, what string) {
+	s, ok := n.(*ast.SequenceNode)
+	if !ok {
+		r.fail(pos(n), what+" must be a list", "write it as [one, two], or one entry a line after a dash")
+		return
+	}
+	if len(s.Values) > maxList {
+		r.fail(pos(n), fmt.Sprintf("%s has %d entries; at most %d are read", what, len(s.Values), maxList), "")
+		return
+	}
+	out := reflect.MakeSlice(v.Type(), len(s.Values), len(s.Values))
+	for i, e := range s.Values {
+		r.value(e, out.Index(i), what)
+	}
+	v.Set(out)
+}
+
+func (r *reader) texts(n ast.Node, v reflect.Value, what string) {
+	entries, ok := r.entries(n, what)
+	if !ok {
+		return
+	}
+	out := reflect.MakeMap(v.Type())
+	for _, e := range entries {
+		val := reflect.New(v.Type().Elem()).Elem()
+		r.value(e.Value, val, what+" "+key(e))
+		out.SetMapIndex(reflect.ValueOf(key(e)), val)
+	}
+	v.Set(out)
+}
+
+// entries are the keys and values of a mapping.
+func (r *reader) entries(n ast.Node, what string) ([]*ast.MappingValueNode, bool) {
+	switch m := n.(type) {
+	case *ast.MappingNode:
+		return m.Values, true
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{m}, true
+	}
+	r.fail(pos(n), what+" must be keys with values", "")
+	return nil, false
+}
+
+func key(e *ast.MappingValueNode) string {
+	if t := e.Key.GetToken(); t != nil {
+		return t.Value
+	}
+	return ""
+}
+
+func (r *reader) fields(n ast.Node, v reflect.Value, what string) {
+	if f := v.FieldByName("Pos"); f.IsValid() {
+		f.Set(reflect.ValueOf(pos(n)))
+	}
+	entries, ok := r.entries(n, what)
+	if !ok {
+		return
+	}
+	known := fieldsOf(v.Type())
+	seen := map[string]bool{}
+	for _, e := range entries {
+		k := key(e)
+		f, ok := known[k]
+		if !ok {
+			r.fail(pos(e.Key), fmt.Sprintf("unknown key %q in %s", clip(k, 40), what), didYouMean(k, names(v.Type())))
+			continue
+		}
+		seen[k] = true
+		if e.Value == nil {
+			r.fail(pos(e.Key), k+" is empty", "")
+			continue
+		}
+		r.value(e.Value, v.Field(f.index), k)
+	}
+	for _, k := range names(v.Type()) {
+		if known[k].required && !seen[k] {
+			r.fail(pos(n), fmt.Sprintf("%s has no %s", what, k), "")
+		}
+	}
+}
+
+// field is a struct field as its tags describe it: `yaml:"name,required"` and
+// `doc:"…"` for the schema.
+type field struct {
+	index    int
+	required bool
+	doc      string
+}
+
+func fieldsOf(t reflect.Type) map[string]field {
+	out := map[string]field{}
+	for i := range t.NumField() {
+		name, opt, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
+		if name != "" {
+			out[name] = field{i, opt == "required", t.Field(i).Tag.Get("doc")}
+		}
+	}
+	return out
+}
+
+// names are the keys of a struct in its own order.
+func names(t reflect.Type) []string {
+	var out []string
+	for i := range t.NumField() {
+		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ","); name != "" {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// didYouMean names the nearest word, or all of them when none is near.
+func didYouMean(word string, words []string) string {
+	best, least := "", 1+min(len(word), 20)/2
+	for _, w := range words {
+		if d := distance(strings.ToLower(clip(word, 40)), w); d < least {
+			best, least = w, d
+		}
+	}
+	if best != "" {
+		return fmt.Sprintf("did you mean %s?", best)
+	}
+	return "known are " + strings.Join(words, ", ")
+}
+
+// distance counts the letters to insert, remove, replace or swap.
+func distance(a, b string) int {
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			d := min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				d = min(d, rows[i-2][j-2]+1)
+			}
+			rows[i][j] = d
+		}
+	}
+	return rows[len(a)][len(b)]
+}
+
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
+}
