@@ -4,8 +4,11 @@
 package all
 
 import (
+	"slices"
+
 	"github.com/esclusa/esclusa/internal/scan/catalog/apk"
 	"github.com/esclusa/esclusa/internal/scan/catalog/dpkg"
+	"github.com/esclusa/esclusa/internal/scan/catalog/npm"
 	"github.com/esclusa/esclusa/internal/scan/catalog/osrelease"
 	"github.com/esclusa/esclusa/internal/scan/catalog/rpm"
 	"github.com/esclusa/esclusa/internal/scan/layer"
@@ -13,10 +16,13 @@ import (
 
 // Readers is every reader of packages, in the order of their folders.
 func Readers() []layer.Reader {
-	return []layer.Reader{
-		apk.Reader{},
-		dpkg.Reader{},
-		osrelease.Reader{},
-		rpm.Reader{},
-	}
+	return slices.Concat(
+		one(apk.Reader{}),
+		one(dpkg.Reader{}),
+		npm.Readers(),
+		one(osrelease.Reader{}),
+		one(rpm.Reader{}),
+	)
 }
+
+func one(r layer.Reader) []layer.Reader { return []layer.Reader{r} }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,9 +15,12 @@ import (
 func TestEveryFolderIsListed(t *testing.T) {
 	var listed []string
 	for _, r := range all.Readers() {
-		listed = append(listed, r.Spec().Name)
+		// A folder with several readers names them folder/what.
+		folder, _, _ := strings.Cut(r.Spec().Name, "/")
+		listed = append(listed, folder)
 	}
 	slices.Sort(listed)
+	listed = slices.Compact(listed)
 	if diff := cmp.Diff(readerFolders(t), listed); diff != "" {
 		t.Errorf("folders of catalog (-) and readers of all (+) differ; add the missing line to all.go:\n%s", diff)
 	}
