@@ -3,10 +3,13 @@
 package all
 
 import (
+	"github.com/esclusa/esclusa/internal/scan/inspect/secrets"
 	"github.com/esclusa/esclusa/internal/scan/layer"
 )
 
 // Readers are all readers of inspect.
 func Readers() []layer.Reader {
-	return []layer.Reader{}
+	return []layer.Reader{
+		secrets.Reader{},
+	}
 }

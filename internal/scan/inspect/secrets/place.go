@@ -1,0 +1,77 @@
+package secrets
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// place says whose file something is; it decides what a match is worth.
+type place int8
+
+// The places.
+const (
+	own place = iota
+	// thirdParty is code of packages: tokens count, names of variables do not.
+	thirdParty
+	// documentation is where examples live: nothing counts.
+	documentation
+)
+
+// placeOf is the one list of places where secrets are examples. Under the
+// folders of packages, tests, fixtures and texts are documentation.
+func placeOf(p string) place {
+	for _, under := range []string{
+		"usr/share/doc/", "usr/share/man/", "usr/share/info/", "usr/share/locale/", "usr/share/help/", "usr/share/gtk-doc/",
+		"usr/share/zoneinfo/", "usr/share/i18n/", "usr/share/common-licenses/", "usr/share/licenses/", "usr/share/javadoc/",
+		"usr/local/share/doc/", "usr/local/share/man/", "usr/local/man/", "var/lib/dpkg/", "lib/apk/db/",
+	} {
+		if strings.HasPrefix(p, under) {
+			return documentation
+		}
+	}
+	if !strings.HasPrefix(p, "usr/local/go/") && !strings.HasPrefix(p, "usr/share/") && !strings.HasPrefix(p, "usr/lib/") {
+		if !slices.ContainsFunc(strings.Split(path.Dir(p), "/"), packageFolder) {
+			return own
+		}
+	}
+	parts := strings.Split(strings.ToLower(p), "/")
+	if slices.ContainsFunc(parts[:len(parts)-1], exampleFolder) || exampleFile(parts[len(parts)-1]) {
+		return documentation
+	}
+	return thirdParty
+}
+
+// packageFolder names folders that package managers fill.
+func packageFolder(s string) bool {
+	switch s {
+	case "node_modules", "site-packages", "dist-packages", "vendor", "gems", "bower_components", ".cargo", ".m2", ".npm", "_cacache",
+		"golang.org", "goroot", "python3", "python2.7":
+		return true
+	}
+	return strings.HasPrefix(s, "go1.") || strings.HasPrefix(s, "python3.")
+}
+
+func exampleFolder(s string) bool {
+	switch s {
+	case "test", "tests", "testing", "testdata", "test-data", "test_data", "fixtures", "fixture", "__tests__", "__fixtures__", "__mocks__",
+		"mocks", "spec", "specs", "example", "examples", "sample", "samples", "demo", "demos", "doc", "docs", "documentation", "man", "benchmark",
+		"benchmarks", "e2e":
+		return true
+	}
+	return false
+}
+
+func exampleFile(base string) bool {
+	for _, suffix := range []string{".md", ".markdown", ".rst", ".adoc", ".txt", ".html", ".map", ".pot", ".po", ".pod", ".snap", ".pyi"} {
+		if strings.HasSuffix(base, suffix) {
+			return true
+		}
+	}
+	for _, part := range []string{"_test.", ".test.", ".spec.", "-test.", "_spec.", "readme", "changelog", "changes", "history", "license"} {
+		if strings.Contains(base, part) {
+			return true
+		}
+	}
+	return strings.HasPrefix(base, "test_")
+}
