@@ -31,7 +31,7 @@ func failing[Q any](checks []check[Q], q *Q, s *policy.Subject) *check[Q] {
 }
 
 // matches is failing with a trace: subjects that fail exactly one check are
-// the nearest misses.
+// the nearest misses. A finding of another kind is no miss.
 func matches[Q any](t *Trace, checks []check[Q], q *Q, s *policy.Subject) bool {
 	t.consider()
 	if t == nil {
@@ -45,7 +45,7 @@ func matches[Q any](t *Trace, checks []check[Q], q *Q, s *policy.Subject) bool {
 			miss = &checks[i]
 		}
 	}
-	if misses == 1 {
+	if misses == 1 && miss.name != "kind" {
 		t.near(s, miss.name+" is "+miss.got(s))
 	}
 	return misses == 0

@@ -24,6 +24,8 @@ type Trace struct {
 	InGrace  int `json:"inGrace,omitempty"`
 	InBase   int `json:"inBase,omitempty"`
 	Failed   int `json:"failed,omitempty"`
+	// Outdone were told by a stricter or an earlier rule.
+	Outdone int `json:"outdone,omitempty"`
 	// Suppressed by VEX: never considered.
 	Suppressed int `json:"suppressed,omitempty"`
 	// First names the first few that matched, Near the first few that one
@@ -66,6 +68,12 @@ func (t *Trace) consider() {
 func (t *Trace) suppressed() {
 	if t != nil {
 		t.Suppressed++
+	}
+}
+
+func (t *Trace) outdone() {
+	if t != nil {
+		t.Outdone++
 	}
 }
 
@@ -145,7 +153,7 @@ func (t *Trace) counts() string {
 		text string
 	}{
 		{t.Exempted, "exempted"}, {t.InGrace, "in grace"}, {t.InBase, "already in BASE"},
-		{t.Failed, "not evaluated"}, {t.Suppressed, "suppressed by VEX"},
+		{t.Failed, "not evaluated"}, {t.Outdone, "told by another rule"}, {t.Suppressed, "suppressed by VEX"},
 	} {
 		if c.n > 0 {
 			s += fmt.Sprintf(", %d %s", c.n, c.text)

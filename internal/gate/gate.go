@@ -105,13 +105,7 @@ func decide(f *Facts, p *policy.Policy, now time.Time, traces []Trace) esclusa.V
 	}
 	v.Policy, v.PolicyDigest = p.Name, p.Digest
 	j := newJudge(f, p, now)
-	for i := range p.Rules {
-		var t *Trace
-		if traces != nil {
-			t = &traces[i]
-		}
-		j.rule(i, t)
-	}
+	j.judge(traces)
 	v.Decision = j.decision
 	v.Gaps = append(v.Gaps, j.gaps...)
 	v.Reasons, v.Exempted = j.reasons()

@@ -15,6 +15,7 @@ type judge struct {
 	now      time.Time
 	decision esclusa.Decision
 	groups   map[groupKey]*group
+	hits     []hit         // of the subject at hand
 	gaps     []esclusa.Gap // conditions that could not be evaluated
 	states   []policy.State
 	expired  []bool // exceptions that would have counted
@@ -44,57 +45,95 @@ const (
 	undated      // grace is over because nobody says when it began
 )
 
-// rule runs one rule over its subjects.
-func (j *judge) rule(i int, t *Trace) {
-	r := &j.policy.Rules[i]
+// run is one rule on its way over its subjects.
+type run struct {
+	index int
+	rule  *policy.Rule
+	trace *Trace
+	cond  condition
+}
+
+// runs prepares the rules that are about this image.
+func (j *judge) runs(traces []Trace) []run {
 	s := policy.Subject{Image: &j.facts.Image, Now: j.now}
-	if r.Image != nil {
-		if c := failing(imageChecks, r.Image, &s); c != nil {
-			t.skip(c.name, c.got(&s))
-			return
+	out := make([]run, 0, len(j.policy.Rules))
+	for i := range j.policy.Rules {
+		r := run{index: i, rule: &j.policy.Rules[i]}
+		if traces != nil {
+			r.trace = &traces[i]
 		}
-	}
-	var cond condition
-	switch r.Subject() {
-	case "finding":
-		for k := range j.facts.Findings {
-			s.Finding = &j.facts.Findings[k]
-			if s.Finding.Suppressed() {
-				t.suppressed()
+		if q := r.rule.Image; q != nil {
+			if c := failing(imageChecks, q, &s); c != nil {
+				r.trace.skip(c.name, c.got(&s))
 				continue
 			}
-			if !matches(t, findingChecks, r.Finding, &s) || !cond.holds(r, &s, t) {
-				continue
-			}
-			j.match(i, &s, &cond, t)
 		}
-	case "gap":
-		for k := range j.facts.Gaps {
-			s.Gap = &j.facts.Gaps[k]
-			if matches(t, gapChecks, r.Gap, &s) && cond.holds(r, &s, t) {
-				j.match(i, &s, &cond, t)
-			}
-		}
-	case "feed":
-		for k := range j.facts.Feeds {
-			s.Feed = &j.facts.Feeds[k]
-			if matches(t, feedChecks, r.Feed, &s) && cond.holds(r, &s, t) {
-				j.match(i, &s, &cond, t)
-			}
-		}
-	default:
-		t.consider()
-		if cond.holds(r, &s, t) {
-			j.match(i, &s, &cond, t)
+		out = append(out, r)
+	}
+	return out
+}
+
+// judge runs all rules over all subjects.
+func (j *judge) judge(traces []Trace) {
+	runs := j.runs(traces)
+	s := policy.Subject{Image: &j.facts.Image, Now: j.now}
+	for i := range runs {
+		if r := &runs[i]; r.rule.Subject() == "image" {
+			r.trace.consider()
+			j.try(r, &s)
+			j.settle(&s)
 		}
 	}
-	if cond.failures > 0 {
-		j.gaps = append(j.gaps, esclusa.Gap{
-			Scope: esclusa.GapItem, What: "condition of rule " + r.Name,
-			Err:  clean(fmt.Sprintf("%v (%s)", cond.first, plural(cond.failures, "time")), 200),
-			Hint: "simplify the condition, or test it with esclusa gate test",
-		})
+	for k := range j.facts.Findings {
+		s.Finding = &j.facts.Findings[k]
+		suppressed := s.Finding.Suppressed()
+		for i := range runs {
+			r := &runs[i]
+			switch {
+			case r.rule.Finding == nil:
+			case suppressed:
+				r.trace.suppressed()
+			case matches(r.trace, findingChecks, r.rule.Finding, &s):
+				j.try(r, &s)
+			}
+		}
+		j.settle(&s)
 	}
+	s.Finding = nil
+	for k := range j.facts.Gaps {
+		s.Gap = &j.facts.Gaps[k]
+		for i := range runs {
+			if r := &runs[i]; r.rule.Gap != nil && matches(r.trace, gapChecks, r.rule.Gap, &s) {
+				j.try(r, &s)
+			}
+		}
+		j.settle(&s)
+	}
+	s.Gap = nil
+	for k := range j.facts.Feeds {
+		s.Feed = &j.facts.Feeds[k]
+		for i := range runs {
+			if r := &runs[i]; r.rule.Feed != nil && matches(r.trace, feedChecks, r.rule.Feed, &s) {
+				j.try(r, &s)
+			}
+		}
+		j.settle(&s)
+	}
+	for i := range runs {
+		j.failures(&runs[i])
+	}
+}
+
+// failures makes a gap of what a rule's condition could not answer.
+func (j *judge) failures(r *run) {
+	if r.cond.failures == 0 {
+		return
+	}
+	j.gaps = append(j.gaps, esclusa.Gap{
+		Scope: esclusa.GapItem, What: "condition of rule " + r.rule.Name,
+		Err:  clean(fmt.Sprintf("%v (%s)", r.cond.first, plural(r.cond.failures, "time")), 200),
+		Hint: "simplify the condition, or test it with esclusa gate test",
+	})
 }
 
 // condition is the answer of a rule's condition for one subject after another.
@@ -124,44 +163,79 @@ func (c *condition) holds(r *policy.Rule, s *policy.Subject, t *Trace) bool {
 	return ok
 }
 
-// match weighs one match: exceptions, grace and old debt.
-func (j *judge) match(i int, s *policy.Subject, c *condition, t *Trace) {
-	r := &j.policy.Rules[i]
-	decision, n, until := esclusa.Decision(r.Decision), noNote, time.Time{}
+// hit is one match of one subject before it is settled which are told.
+type hit struct {
+	run       *run
+	exception int // -1 without one
+	decision  esclusa.Decision
+	note      note
+	until     time.Time
+}
+
+// try evaluates the rule's condition and weighs the match: exceptions, grace
+// and old debt.
+func (j *judge) try(r *run, s *policy.Subject) {
+	if !r.cond.holds(r.rule, s, r.trace) {
+		return
+	}
+	h := hit{run: r, decision: esclusa.Decision(r.rule.Decision)}
 	if s.Finding != nil {
-		n, until = j.grace(r, s.Finding)
-		if (n == inGrace || n == unfixed) && decision == esclusa.Warn {
-			t.near(s, "is in its grace period")
+		h.note, h.until = j.grace(r.rule, s.Finding)
+		if (h.note == inGrace || h.note == unfixed) && h.decision == esclusa.Warn {
+			r.trace.near(s, "is in its grace period")
 			return
 		}
-		if n == noNote || n == undated {
-			if j.facts.base.has(s.Finding) {
-				n = inBase
+		if (h.note == noNote || h.note == undated) && j.facts.base.has(s.Finding) {
+			h.note = inBase
+		}
+	}
+	if h.note == inGrace || h.note == unfixed || h.note == inBase {
+		h.decision = esclusa.Warn
+	}
+	if r.cond.err != nil {
+		h.note = failed
+		if h.decision == esclusa.Deny {
+			h.decision = esclusa.Undecided
+		}
+	}
+	h.exception = j.exception(r.rule, s)
+	r.trace.matched(s, h.exception >= 0, h.note)
+	j.hits = append(j.hits, h)
+}
+
+// settle takes the hits of one subject into groups. All that deny it are
+// told; what is denied is not warned of as well, and a warning is told once,
+// by the first rule: one trouble, one paragraph.
+func (j *judge) settle(s *policy.Subject) {
+	worst := esclusa.Allow
+	for i := range j.hits {
+		if h := &j.hits[i]; h.exception < 0 && strictness(h.decision) > strictness(worst) {
+			worst = h.decision
+		}
+	}
+	if strictness(worst) > strictness(j.decision) {
+		j.decision = worst
+	}
+	warned := false
+	for i := range j.hits {
+		h := &j.hits[i]
+		if h.exception < 0 {
+			if h.decision != worst || warned {
+				h.run.trace.outdone()
+				continue
 			}
+			warned = worst == esclusa.Warn
 		}
-	}
-	if n == inGrace || n == unfixed || n == inBase {
-		decision = esclusa.Warn
-	}
-	if c.err != nil {
-		n = failed
-		if decision == esclusa.Deny {
-			decision = esclusa.Undecided
+		key := keyFor(s)
+		key.rule, key.exception, key.decision, key.note = h.run.index, h.exception, h.decision, h.note
+		g := j.groups[key]
+		if g == nil {
+			g = &group{key: key, first: *s}
+			j.groups[key] = g
 		}
+		g.add(s, h.until)
 	}
-	exception := j.exception(r, s)
-	t.matched(s, exception >= 0, n)
-	if exception < 0 && strictness(decision) > strictness(j.decision) {
-		j.decision = decision
-	}
-	key := keyFor(s)
-	key.rule, key.exception, key.decision, key.note = i, exception, decision, n
-	g := j.groups[key]
-	if g == nil {
-		g = &group{key: key, first: *s}
-		j.groups[key] = g
-	}
-	g.add(s, until)
+	j.hits = j.hits[:0]
 }
 
 // exception is the index of the one that takes the match away, or -1. On the

@@ -174,7 +174,7 @@ func (j *judge) reason(g *group) esclusa.Reason {
 		}
 	case s.Gap != nil:
 		what = aboutGap(g)
-		r.Place, r.Evidence = place(s.Gap.Place), clean(s.Gap.Err, 200)
+		r.Place, r.Evidence = place(s.Gap.Place), clean(s.Gap.Err, maxGapErr)
 		advice = or(advice, s.Gap.Hint)
 	case s.Feed != nil:
 		what = aboutFeeds(g)
@@ -188,6 +188,12 @@ func (j *judge) reason(g *group) esclusa.Reason {
 	return fit(r)
 }
 
+// doMark begins the sentence that says what to do.
+const doMark = " Do: "
+
+// maxGapErr is the size of a gap's error where a reason shows it.
+const maxGapErr = 200
+
 // sentences joins what is not empty: facts, note, the rule's own words, and
 // what to do.
 func sentences(what, note, message, advice string) string {
@@ -199,7 +205,7 @@ func sentences(what, note, message, advice string) string {
 		out += " " + strings.TrimSuffix(clean(message, 240), ".") + "."
 	}
 	if advice != "" {
-		out += " Do: " + strings.TrimSuffix(clean(advice, 200), ".") + "."
+		out += doMark + strings.TrimSuffix(clean(advice, 200), ".") + "."
 	}
 	return out
 }
@@ -314,11 +320,8 @@ var hides = map[esclusa.GapScope]string{
 func aboutGap(g *group) string {
 	gap := g.first.Gap
 	s := fmt.Sprintf("not examined: %s (hides %s)", clean(gap.What, 80), or(hides[gap.Scope], "an unknown part"))
-	if gap.Path != "" {
-		s += " at " + cleanEnd(gap.Path, 100)
-	}
 	if g.count > 1 {
-		s += " and " + plural(g.count-1, "more time")
+		s += ", in " + plural(g.count, "place")
 	}
 	return upperFirst(s)
 }

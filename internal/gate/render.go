@@ -21,16 +21,35 @@ func Render(w io.Writer, v *esclusa.Verdict, color bool, width int) error {
 	}
 	p.exempted(v.Exempted)
 	p.section("Expired exceptions, which count no more", v.Expired)
-	gaps := make([]string, 0, fewGaps)
-	for i := range v.Gaps[:min(fewGaps, len(v.Gaps))] {
-		g := v.Gaps[i]
-		gaps = append(gaps, g.String()+prefixed(" → ", g.Hint))
-	}
-	if n := len(v.Gaps) - len(gaps); n > 0 {
-		gaps = append(gaps, plural(n, "more gap")+"; the JSON verdict lists them")
-	}
-	p.section("Not examined", gaps)
+	p.section("Not examined", gapLines(v))
 	return p.flush(w)
+}
+
+// gapLines are the gaps that no reason above tells of.
+func gapLines(v *esclusa.Verdict) []string {
+	type seen struct{ path, err string }
+	told := map[seen]bool{}
+	for i := range v.Reasons {
+		if r := &v.Reasons[i]; r.Finding == "" && r.Evidence != "" {
+			told[seen{r.Place.Path, r.Evidence}] = true
+		}
+	}
+	var lines []string
+	more := 0
+	for i := range v.Gaps {
+		g := v.Gaps[i]
+		switch {
+		case told[seen{place(g.Place).Path, clean(g.Err, maxGapErr)}]:
+		case len(lines) == fewGaps:
+			more++
+		default:
+			lines = append(lines, g.String()+prefixed(" → ", g.Hint))
+		}
+	}
+	if more > 0 {
+		lines = append(lines, plural(more, "more gap")+"; the JSON verdict lists them")
+	}
+	return lines
 }
 
 const fewGaps = 10
@@ -108,7 +127,11 @@ func (p *printer) reason(r *esclusa.Reason) {
 	}
 	p.line(p.paint(r.Decision, fmt.Sprintf("%-5s", r.Decision)) + " " + p.bold(name))
 	const in = "      "
-	p.para(in, r.Message)
+	message, do := r.Message, ""
+	if i := strings.LastIndex(message, doMark); i >= 0 {
+		message, do = message[:i], upperFirst(message[i+len(doMark):])
+	}
+	p.para(in, message)
 	if where := whereOf(r); where != "" {
 		p.para(in+"where   ", where)
 	}
@@ -125,8 +148,12 @@ func (p *printer) reason(r *esclusa.Reason) {
 	if r.Fix != nil && r.Fix.Command != "" {
 		p.raw(in+"run     ", r.Fix.Command)
 	}
+	if do != "" {
+		p.para(in+"do      ", do)
+	}
 	if r.Exception != "" {
-		p.raw(in+"except  ", r.Exception)
+		// A flow mapping may be broken at any space and is still the same.
+		p.para(in+"except  ", r.Exception)
 	}
 }
 

@@ -176,11 +176,8 @@ func (r *reader) fail(at Pos, msg, hint string) {
 
 func (r *reader) failErr(at Pos, err error) {
 	var h hinted
-	if errors.As(err, &h) {
-		r.fail(at, h.msg, h.hint)
-		return
-	}
-	r.fail(at, err.Error(), "")
+	errors.As(err, &h)
+	r.fail(at, err.Error(), h.hint)
 }
 
 func pos(n ast.Node) Pos {
@@ -305,7 +302,11 @@ func (r *reader) entries(n ast.Node, what string) ([]*ast.MappingValueNode, bool
 	case *ast.MappingValueNode:
 		return []*ast.MappingValueNode{m}, true
 	}
-	r.fail(pos(n), what+" must be keys with values", "")
+	hint := ""
+	if _, empty := n.(*ast.NullNode); empty {
+		hint = "write " + what + ": {} to name none"
+	}
+	r.fail(pos(n), what+" must be keys with values", hint)
 	return nil, false
 }
 
