@@ -212,6 +212,9 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
+		if len(p.String()) > 4096 {
+			return // encoding tripled it beyond the limit
+		}
 		again, err := purl.Parse(p.String())
 		if err != nil {
 			t.Fatalf("%q: canonical form %q: %v", s, p.String(), err)
