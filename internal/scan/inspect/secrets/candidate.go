@@ -12,13 +12,14 @@ import (
 type search struct {
 	file  *layer.File
 	rules *ruleSet
-	where place
+	at    place
 	left  int // expressions that may still be run
 	found []candidate
 }
 
 // candidate is a stretch of the file that a rule takes for a secret.
 type candidate struct {
+	data       []byte // of the file
 	start, end int
 	rule       *rule
 	severity   esclusa.Severity
@@ -31,7 +32,7 @@ func (s *search) try(i, start, end int) error {
 	if err != nil {
 		return err
 	}
-	if s.where == thirdParty && (r.Value != "" || r.Detect != "" && r.Detect != "private-key") {
+	if s.at == thirdParty && (r.Value != "" || r.Detect != "" && r.Detect != "private-key") {
 		return nil // names and passwords in other people's code are theirs
 	}
 	if !r.forPath(s.file.Path) {
@@ -111,7 +112,7 @@ func (s *search) add(r *rule, a, b int) {
 			return
 		}
 	}
-	c := candidate{start: a, end: b, rule: r, severity: r.Severity}
+	c := candidate{data: s.file.Data, start: a, end: b, rule: r, severity: r.Severity}
 	if r.check != nil && !r.check(&c, secret) {
 		return
 	}

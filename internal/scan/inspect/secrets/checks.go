@@ -1,6 +1,7 @@
 package secrets
 
 import (
+	"bytes"
 	"encoding/base32"
 	"encoding/base64"
 	"encoding/json"
@@ -28,7 +29,7 @@ var checks = map[string]checkFunc{
 	"digits":      func(_ *candidate, s string) bool { return digits(s) >= 3 },
 	"plain":       func(_ *candidate, s string) bool { return !placeholder(s) },
 	"env":         checkEnv,
-	"maven":       func(_ *candidate, s string) bool { return !placeholder(s) && !strings.HasPrefix(s, "{") },
+	"maven":       checkMaven,
 }
 
 func digits(s string) (n int) {
@@ -158,4 +159,11 @@ func checkEnv(_ *candidate, s string) bool {
 // mixed wants both cases and a digit.
 func mixed(s string) bool {
 	return strings.ContainsAny(s, "0123456789") && strings.ToLower(s) != s && strings.ToUpper(s) != s
+}
+
+// checkMaven leaves encrypted values and what is commented out alone: the
+// settings that Maven comes with hold passwords in comments.
+func checkMaven(c *candidate, s string) bool {
+	before := c.data[:c.start]
+	return !placeholder(s) && bytes.LastIndex(before, []byte("<!--")) <= bytes.LastIndex(before, []byte("-->"))
 }

@@ -12,15 +12,14 @@ import (
 func detectGeneric(s *search, r *rule, start, end int) {
 	data := s.file.Data
 	as, ok := assigned(data, start, end)
-	if !ok || !secretName(as.Name) {
+	if s.at == ownExample || !ok || !secretName(as.Name) {
 		return
 	}
 	value := valueAt(data, &as)
 	if len(value) < 10 || len(value) > 200 || !chance(value) || placeholder(value) {
 		return
 	}
-	s.left--
-	if as.Quote == 0 && strings.ContainsAny(value, ".([") {
+	if as.Quote == 0 && (sourceFile(s.file.Path) || strings.ContainsAny(value, ".([")) {
 		return // an expression of the language, not a value
 	}
 	s.add(r, as.Value, as.Value+len(value))

@@ -12,6 +12,9 @@ type place int8
 // The places.
 const (
 	own place = iota
+	// ownExample is a test or a text of the team: names of variables prove
+	// nothing there, forms of tokens do.
+	ownExample
 	// thirdParty is code of packages: tokens count, names of variables do not.
 	thirdParty
 	// documentation is where examples live: nothing counts.
@@ -30,16 +33,19 @@ func placeOf(p string) place {
 			return documentation
 		}
 	}
-	if !strings.HasPrefix(p, "usr/local/go/") && !strings.HasPrefix(p, "usr/share/") && !strings.HasPrefix(p, "usr/lib/") {
-		if !slices.ContainsFunc(strings.Split(path.Dir(p), "/"), packageFolder) {
-			return own
-		}
-	}
+	packages := strings.HasPrefix(p, "usr/local/go/") || strings.HasPrefix(p, "usr/share/") || strings.HasPrefix(p, "usr/lib/") ||
+		slices.ContainsFunc(strings.Split(path.Dir(p), "/"), packageFolder)
 	parts := strings.Split(strings.ToLower(p), "/")
-	if slices.ContainsFunc(parts[:len(parts)-1], exampleFolder) || exampleFile(parts[len(parts)-1]) {
+	example := slices.ContainsFunc(parts[:len(parts)-1], exampleFolder) || exampleFile(parts[len(parts)-1])
+	switch {
+	case packages && example:
 		return documentation
+	case packages:
+		return thirdParty
+	case example && !strings.HasSuffix(p, ".txt"):
+		return ownExample
 	}
-	return thirdParty
+	return own
 }
 
 // packageFolder names folders that package managers fill.
@@ -73,5 +79,15 @@ func exampleFile(base string) bool {
 			return true
 		}
 	}
-	return strings.HasPrefix(base, "test_")
+	return strings.HasPrefix(base, "test_") || base == "pkg-info" || base == "metadata"
+}
+
+// sourceFile says whether values without quotes are expressions.
+func sourceFile(p string) bool {
+	switch path.Ext(p) {
+	case ".go", ".js", ".mjs", ".cjs", ".ts", ".jsx", ".tsx", ".vue", ".py", ".java", ".kt", ".scala", ".c", ".cc", ".cpp", ".h", ".hpp", ".rs",
+		".rb", ".cs", ".swift", ".php", ".pl", ".pm", ".lua", ".m", ".ex", ".exs", ".erl", ".dart", ".sql":
+		return true
+	}
+	return false
 }

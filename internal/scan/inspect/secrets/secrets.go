@@ -58,7 +58,7 @@ func (Reader) Read(f *layer.File) (layer.Result, error) {
 	if at == documentation {
 		return layer.Result{}, nil
 	}
-	s := search{file: f, rules: builtin(), where: at, left: maxTries + len(f.Data)/32}
+	s := search{file: f, rules: builtin(), at: at, left: maxTries + len(f.Data)/32}
 	var errs []error
 	for _, i := range s.rules.always {
 		errs = append(errs, s.try(i, 0, 0))
