@@ -10,6 +10,7 @@
 package catalog
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"unicode"
@@ -86,26 +87,48 @@ type Owned struct {
 	// Cut says that at least one path was left out.
 	Cut  bool
 	left int // bytes
+	// buf is where the next paths are made: one allocation for a thousand.
+	buf strings.Builder
 }
 
 // NewOwned is for a database of size bytes.
 func NewOwned(size int) *Owned { return &Owned{left: 4*size + 64<<10} }
 
 // Add adds the file name in folder, under both names if it lies in a merged
-// folder. The folder may be empty.
+// folder. The folder may be empty; a file without a name is none.
 func (o *Owned) Add(folder, name []byte) {
-	n := len(folder) + 1 + len(name)
-	if n > maxPath || n > o.left {
+	n := len("usr/") + len(folder) + len("/") + len(name)
+	switch {
+	case len(name) == 0:
+		return
+	case n > maxPath || n > o.left:
 		o.Cut = true
 		return
+	case n > o.buf.Cap()-o.buf.Len():
+		o.buf.Reset() // the paths keep the full one
+		o.buf.Grow(64 << 10)
 	}
 	o.left -= n
-	switch {
-	case len(name) == 0: // a folder
-	case len(folder) == 0 || folder[len(folder)-1] == '/':
-		o.Paths = AppendOwned(o.Paths, string(folder)+string(name))
-	default:
-		o.Paths = AppendOwned(o.Paths, string(folder)+"/"+string(name))
+	start := o.buf.Len()
+	o.buf.WriteString("usr/")
+	folder = bytes.TrimPrefix(bytes.TrimPrefix(folder, []byte("./")), []byte("/"))
+	if len(folder) > 0 {
+		o.buf.Write(folder)
+		if folder[len(folder)-1] != '/' {
+			o.buf.WriteByte('/')
+		}
+		o.buf.Write(name)
+	} else {
+		o.buf.Write(bytes.TrimPrefix(name, []byte("/")))
+	}
+	both := o.buf.String()[start:]
+	path := both[len("usr/"):]
+	if path == "" {
+		return
+	}
+	o.Paths = append(o.Paths, path)
+	if merged(path) {
+		o.Paths = append(o.Paths, both)
 	}
 }
 

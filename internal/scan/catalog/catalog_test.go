@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -63,5 +64,42 @@ func TestGapsAreBounded(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, list[maxGaps]); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestOwned(t *testing.T) {
+	tests := []struct {
+		folder, name string
+		want         []string
+	}{
+		{"/usr/share/", "x", []string{"usr/share/x"}},
+		{"usr/share", "x", []string{"usr/share/x"}},
+		{"/bin/", "sh", []string{"bin/sh", "usr/bin/sh"}},
+		{"./lib", "y", []string{"lib/y", "usr/lib/y"}},
+		{"", "/sbin/init", []string{"sbin/init", "usr/sbin/init"}},
+		{"/", "top", []string{"top"}},
+		{"", "/", nil},
+		{"/usr/share/", "", nil},
+	}
+	for _, tt := range tests {
+		o := NewOwned(0)
+		o.Add([]byte(tt.folder), []byte(tt.name))
+		if diff := cmp.Diff(tt.want, o.Paths); diff != "" || o.Cut {
+			t.Errorf("%q %q: cut %v, %s", tt.folder, tt.name, o.Cut, diff)
+		}
+	}
+}
+
+// TestOwnedKeepsPaths adds more than fits into one buffer.
+func TestOwnedKeepsPaths(t *testing.T) {
+	o := NewOwned(1 << 20)
+	var want []string
+	for i := range 20_000 {
+		name := strconv.Itoa(i)
+		o.Add([]byte("/opt/some/folder/"), []byte(name))
+		want = append(want, "opt/some/folder/"+name)
+	}
+	if diff := cmp.Diff(want, o.Paths); diff != "" || o.Cut {
+		t.Errorf("cut %v: %.500s", o.Cut, diff)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strings"
 
 	"github.com/esclusa/esclusa"
 	"github.com/esclusa/esclusa/internal/scan/catalog"
@@ -97,7 +98,7 @@ func (r *collector) entry(blob []byte, err error) bool {
 	}
 	p, err := h.pkg()
 	if err != nil {
-		r.gaps.Add(r.path, 0, "rpm package "+p.Name, err.Error())
+		r.gaps.Add(r.path, 0, strings.TrimSpace("rpm package "+p.Name), err.Error())
 		return true
 	}
 	if p.Name == "gpg-pubkey" { // a key in the form of a package
