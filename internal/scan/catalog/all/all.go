@@ -7,10 +7,17 @@ import (
 	"slices"
 
 	"github.com/esclusa/esclusa/internal/scan/catalog/apk"
+	"github.com/esclusa/esclusa/internal/scan/catalog/dotnet"
 	"github.com/esclusa/esclusa/internal/scan/catalog/dpkg"
+	"github.com/esclusa/esclusa/internal/scan/catalog/gobinary"
+	"github.com/esclusa/esclusa/internal/scan/catalog/gomod"
 	"github.com/esclusa/esclusa/internal/scan/catalog/npm"
 	"github.com/esclusa/esclusa/internal/scan/catalog/osrelease"
+	"github.com/esclusa/esclusa/internal/scan/catalog/php"
+	"github.com/esclusa/esclusa/internal/scan/catalog/python"
 	"github.com/esclusa/esclusa/internal/scan/catalog/rpm"
+	"github.com/esclusa/esclusa/internal/scan/catalog/ruby"
+	"github.com/esclusa/esclusa/internal/scan/catalog/rust"
 	"github.com/esclusa/esclusa/internal/scan/layer"
 )
 
@@ -18,10 +25,17 @@ import (
 func Readers() []layer.Reader {
 	return slices.Concat(
 		one(apk.Reader{}),
+		dotnet.Readers(),
 		one(dpkg.Reader{}),
+		one(gobinary.Reader{}),
+		one(gomod.Reader{}),
 		npm.Readers(),
 		one(osrelease.Reader{}),
+		php.Readers(),
+		python.Readers(),
 		one(rpm.Reader{}),
+		ruby.Readers(),
+		rust.Readers(),
 	)
 }
 
