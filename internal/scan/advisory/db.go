@@ -19,6 +19,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"math"
 	"os"
 	"slices"
@@ -33,7 +34,8 @@ import (
 // DB is an open database. Its methods may be called from several goroutines;
 // Close only when none of them is running.
 type DB struct {
-	data   []byte
+	file   []byte // the whole file
+	data   []byte // header and records
 	unmap  func() error
 	epoch  esclusa.Digest
 	feeds  []Source
@@ -109,7 +111,10 @@ func parse(data []byte) (*DB, error) {
 	if xxhash.Sum64(index) != h.IndexHash {
 		return nil, fmt.Errorf("%w: checksum of the index", errCorrupt)
 	}
-	db := &DB{data: data[:h.IndexOffset], epoch: esclusa.Digest("sha256:" + hex.EncodeToString(h.Epoch[:]))}
+	db := &DB{
+		file: data, data: data[:h.IndexOffset],
+		epoch: esclusa.Digest("sha256:" + hex.EncodeToString(h.Epoch[:])),
+	}
 	if err := db.readIndex(index); err != nil {
 		return nil, err
 	}
@@ -192,7 +197,7 @@ func (r *byteReader) bytes() []byte {
 
 // Close unmaps the file. Every later call finds nothing.
 func (db *DB) Close() error {
-	db.data, db.hashes, db.places, db.kev, db.epss = nil, nil, nil, nil, nil
+	db.file, db.data, db.hashes, db.places, db.kev, db.epss = nil, nil, nil, nil, nil, nil
 	db.ecos, db.years = nil, nil
 	if db.unmap == nil {
 		return nil
@@ -203,6 +208,25 @@ func (db *DB) Close() error {
 // Epoch names the data: two databases with the same epoch answer alike. It
 // does not depend on when or from where the data was fetched.
 func (db *DB) Epoch() esclusa.Digest { return db.epoch }
+
+// WriteTo writes the file that is open.
+func (db *DB) WriteTo(w io.Writer) (int64, error) {
+	n, err := w.Write(db.file)
+	return int64(n), err
+}
+
+// IsDatabase says whether a file claims to be a database, of any format and
+// in any state: what to call an error about it.
+func IsDatabase(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var start [len(magic)]byte
+	_, err = io.ReadFull(f, start[:])
+	return err == nil && string(start[:]) == magic
+}
 
 // Feeds are the sources, by name.
 func (db *DB) Feeds() []esclusa.Feed {

@@ -20,10 +20,10 @@ func newOrigin(o Options) (origin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mirror %q: %w", o.From, err)
 	}
-	if !st.IsDir() {
-		return nil, fmt.Errorf("mirror %q: not a folder", o.From)
+	if st.IsDir() {
+		return folder{o.From}, nil
 	}
-	return folder{o.From}, nil
+	return openTarball(o.From)
 }
 
 // folder is a mirror on a disk; copies are read in place.

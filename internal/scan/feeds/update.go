@@ -19,14 +19,16 @@ import (
 
 // Options say what to update from where.
 type Options struct {
-	// From is a mirror: the address of a web server, or a folder. Empty is
-	// the official host of each feed.
+	// From is a mirror: the address of a web server, a folder, or a tar of
+	// one. Empty is the official host of each feed.
 	From  string
 	Feeds []Feed
 	Into  advisory.State
 	// Client fetches; nil is one with time-outs on everything but the body,
 	// which may be slow but must move.
 	Client *http.Client
+	// Stall is how long a download may stand still; 0 is a minute.
+	Stall time.Duration
 	// Progress is called while a feed is fetched, from one goroutine at a
 	// time; total is -1 where the server does not say.
 	Progress func(feed string, done, total int64)
@@ -119,6 +121,9 @@ type fetched struct {
 	// spoilt is called for a copy that cannot be parsed, so that the next
 	// update does not find it again.
 	spoilt func()
+	// again says that a second try from the start may help: the copy was put
+	// together from two downloads.
+	again bool
 }
 
 type updater struct {
@@ -154,6 +159,14 @@ func (u *updater) feed(ctx context.Context, f Feed) error {
 }
 
 func (u *updater) tryFeed(ctx context.Context, f Feed, have advisory.Source) error {
+	again, err := u.tryOnce(ctx, f, have)
+	if err != nil && again && ctx.Err() == nil {
+		_, err = u.tryOnce(ctx, f, have)
+	}
+	return err
+}
+
+func (u *updater) tryOnce(ctx context.Context, f Feed, have advisory.Source) (again bool, err error) {
 	spec := f.Spec()
 	c, err := u.from.fetch(ctx, spec, have, func(done, total int64) {
 		if u.Progress != nil {
@@ -161,7 +174,7 @@ func (u *updater) tryFeed(ctx context.Context, f Feed, have advisory.Source) err
 		}
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer c.close()
 	s, gaps, err := parseCopy(ctx, f, c.File, u.Now())
@@ -172,12 +185,12 @@ func (u *updater) tryFeed(ctx context.Context, f Feed, have advisory.Source) err
 		if ctx.Err() == nil {
 			c.spoilt()
 		}
-		return fmt.Errorf("read %s: %w", c.from, err)
+		return c.again, fmt.Errorf("read %s: %w", c.from, err)
 	}
 	s.Tag, s.From = c.tag, c.from
 	u.fresh = append(u.fresh, s)
 	u.res.Gaps = append(u.res.Gaps, gaps...)
-	return nil
+	return false, nil
 }
 
 // parseCopy makes a source of a copy.

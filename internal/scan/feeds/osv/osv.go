@@ -91,9 +91,15 @@ func (f feed) Parse(ctx context.Context, in feeds.File, sink feeds.Sink) error {
 				if !strings.HasSuffix(file.Name, ".json") {
 					continue
 				}
-				if buf, err = read(file, buf); err != nil {
-					sink.Skip(file.Name, err)
+				buf, err = read(file, buf)
+				if errors.Is(err, feeds.ErrTooBig) {
+					sink.Skip(path.Base(file.Name), err)
 					continue
+				}
+				if err != nil {
+					// Not a bad record but a damaged zip: the next download
+					// may be whole, and this one must not pass for it.
+					return fmt.Errorf("read %q: %w", file.Name, err)
 				}
 				if total.Add(int64(len(buf))) > maxTotal {
 					return fmt.Errorf("inflated records: %w", feeds.ErrTooBig)
