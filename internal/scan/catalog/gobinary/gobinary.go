@@ -90,7 +90,7 @@ func packages(path string, info *debug.BuildInfo) []esclusa.Package {
 			version = devel
 		}
 		pkgs = append(pkgs, esclusa.Package{
-			Type: "golang", Name: module, Version: version, Main: main,
+			Type: "golang", Name: strings.ToValidUTF8(module, "\uFFFD"), Version: strings.ToValidUTF8(version, "\uFFFD"), Main: main,
 			Reader: name, Place: esclusa.Place{Path: path},
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -344,7 +345,12 @@ func FuzzRead(f *testing.F) {
 	f.Add(slices.Concat(tinyHeader(0, 0, 0), []byte("UPX!")))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if layertest.Claimed(Reader{}, "app", 0o755, data) {
-			_, _ = Reader{}.Read(&layer.File{Path: "app", Data: data})
+			r, _ := Reader{}.Read(&layer.File{Path: "app", Data: data})
+			for _, p := range r.Packages {
+				if !utf8.ValidString(p.Name) || !utf8.ValidString(p.Version) {
+					t.Errorf("%+v", p)
+				}
+			}
 		}
 	})
 }

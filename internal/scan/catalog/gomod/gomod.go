@@ -135,6 +135,7 @@ func readMod(f *layer.File) (layer.Result, error) {
 }
 
 func pkg(path, module, version string, line int, main bool) esclusa.Package {
+	module, version = strings.ToValidUTF8(module, "\uFFFD"), strings.ToValidUTF8(version, "\uFFFD")
 	return esclusa.Package{
 		Type: "golang", Name: module, Version: version, Main: main,
 		Reader: name, Place: esclusa.Place{Path: path, Line: line},
@@ -207,7 +208,7 @@ func facts(key string, modules []module.Version) (layer.Result, error) {
 	}
 	list := make([]layer.Fact, 0, len(modules))
 	for _, m := range modules {
-		list = append(list, layer.Fact{Key: key, Value: m.Path + " " + m.Version})
+		list = append(list, layer.Fact{Key: key, Value: strings.ToValidUTF8(m.Path+" "+m.Version, "\uFFFD")})
 	}
 	return layer.Result{Facts: list}, err
 }

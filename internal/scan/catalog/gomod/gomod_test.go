@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -229,7 +230,7 @@ func FuzzRead(f *testing.F) {
 			view.Facts = append(view.Facts, layer.PlacedFact{Fact: fact, Place: esclusa.Place{Path: path}})
 		}
 		for _, p := range append(r.Packages, Reader{}.Judge(&view).Packages...) {
-			if p.Version == "" {
+			if p.Version == "" || !utf8.ValidString(p.Name+p.Version) {
 				t.Errorf("%q gives %v", data, p)
 			}
 		}

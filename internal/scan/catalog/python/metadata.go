@@ -3,6 +3,7 @@ package python
 import (
 	"bytes"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/esclusa/esclusa"
 )
@@ -41,7 +42,7 @@ func readMetadata(data []byte) (esclusa.Package, error) {
 		}
 	}
 	n, v := string(name), string(version)
-	if !isName(n) || v == "" || len(v) > maxVersion {
+	if !isName(n) || !isVersion(v) {
 		return esclusa.Package{}, fmt.Errorf("name %s and version %s", short(n), short(v))
 	}
 	return esclusa.Package{
@@ -77,11 +78,13 @@ func first(old, value []byte) []byte {
 // put in the same field.
 const maxLicense = 100
 
+func isLicense(b []byte) bool { return len(b) > 0 && len(b) <= maxLicense && utf8.Valid(b) }
+
 func licenses(expression, license []byte, classifiers []string) []string {
-	if len(expression) > 0 && len(expression) <= maxLicense {
+	if isLicense(expression) {
 		return []string{string(expression)}
 	}
-	if len(license) > 0 && len(license) <= maxLicense && string(license) != "UNKNOWN" {
+	if isLicense(license) && string(license) != "UNKNOWN" {
 		return []string{string(license)}
 	}
 	return classifiers
@@ -90,12 +93,12 @@ func licenses(expression, license []byte, classifiers []string) []string {
 // appendLicense keeps the last part of "License :: OSI Approved :: MIT License".
 func appendLicense(dst []string, classifier []byte) []string {
 	rest, ok := bytes.CutPrefix(classifier, []byte("License ::"))
-	if !ok || len(dst) >= 8 || len(rest) > 2*maxLicense {
+	if !ok || len(dst) >= 8 {
 		return dst
 	}
 	rest = bytes.TrimSpace(rest[bytes.LastIndex(rest, []byte("::"))+1:])
 	rest = bytes.TrimSpace(bytes.TrimPrefix(rest, []byte(":")))
-	if string(rest) == "OSI Approved" || len(rest) == 0 {
+	if string(rest) == "OSI Approved" || !isLicense(rest) {
 		return dst
 	}
 	return append(dst, string(rest))

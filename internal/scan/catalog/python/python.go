@@ -122,6 +122,8 @@ func (declared) Read(f *layer.File) (layer.Result, error) {
 	l := lock{path: f.Path}
 	var err error
 	switch base := path.Base(f.Path); {
+	case !isRequirements(f.Path) && strings.HasSuffix(base, ".txt"):
+		return layer.Result{}, nil
 	case base == "poetry.lock":
 		err = l.readPoetry(f.Data)
 	case base == "uv.lock":
@@ -141,6 +143,13 @@ func (declared) Read(f *layer.File) (layer.Result, error) {
 	return layer.Result{Packages: l.packages, Gaps: l.gapList()}, err
 }
 
+// isRequirements knows requirements-dev.txt and requirements/dev.txt; other
+// text further below a folder of that name is no list.
+func isRequirements(p string) bool {
+	dir, base := path.Split(p)
+	return strings.HasPrefix(base, "requirements") || path.Base(dir) == "requirements"
+}
+
 // lock gathers the packages of one file.
 type lock struct {
 	path     string
@@ -157,7 +166,7 @@ func (l *lock) add(name, version string, line int, dev, main bool) {
 		l.dropped++
 		return
 	}
-	if !isName(name) || version == "" || len(version) > maxVersion {
+	if !isName(name) || !isVersion(version) {
 		l.gaps.Add(l.path, line, "version of "+short(name), "no usable name and version")
 		return
 	}
@@ -178,8 +187,16 @@ func (l *lock) gapList() []esclusa.Gap {
 	return l.gaps.List()
 }
 
-// maxVersion is longer than any version that means something.
-const maxVersion = 256
+// isVersion asks for ASCII without spaces: PEP 440 knows nothing else, and
+// older versions are words too. Whether it has an order is for the matcher.
+func isVersion(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 256
+}
 
 // short keeps an outside string from filling a report.
 func short(s string) string { return strconv.Quote(s[:min(len(s), 64)]) }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -137,6 +138,18 @@ bare
 			if !strings.EqualFold(line[:4], p.Name[:4]) {
 				t.Errorf("%s: %s is not in line %d", name, p.Name, p.Line)
 			}
+		}
+	}
+}
+
+func TestRequirementsNames(t *testing.T) {
+	for path, want := range map[string]int{
+		"requirements.txt": 1, "app/requirements-dev.txt": 1, "requirements/base.txt": 1,
+		"docs/requirements/chapters/one.txt": 0,
+	} {
+		r, err := layertest.Read(t, declared{}, path, 0o644, []byte("a==1\n"))
+		if err != nil || len(r.Packages) != want || r.Gaps != nil {
+			t.Errorf("%s gives %v and error %v, want %d packages", path, r, err, want)
 		}
 	}
 }
@@ -319,7 +332,8 @@ func FuzzMetadata(f *testing.F) {
 	f.Add([]byte("\xef\xbb\xbfname:X.Y\r\nversion: 1\r\nClassifier: License :: OSI Approved :: MIT License\r\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := installed{}.Read(&layer.File{Path: "x.dist-info/METADATA", Data: data})
-		if err == nil && (len(r.Packages) != 1 || normal(r.Packages[0].Name) != r.Packages[0].Name) {
+		if err == nil && (len(r.Packages) != 1 || normal(r.Packages[0].Name) != r.Packages[0].Name ||
+			!utf8.ValidString(strings.Join(r.Packages[0].Licenses, ""))) {
 			t.Errorf("%q gives %v", data, r.Packages)
 		}
 	})
@@ -334,7 +348,7 @@ func FuzzRequirements(f *testing.F) {
 			t.Error(err)
 		}
 		for _, p := range r.Packages {
-			if p.Version == "" || p.Line == 0 {
+			if !isVersion(p.Version) || p.Line == 0 {
 				t.Errorf("%q gives %v", data, p)
 			}
 		}

@@ -16,6 +16,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/esclusa/esclusa"
 	"github.com/esclusa/esclusa/internal/scan/catalog"
@@ -140,7 +141,7 @@ func literal(b []byte) (s string, rest []byte) {
 		return "", nil
 	}
 	i := bytes.IndexByte(b, end)
-	if i < 0 || bytes.ContainsAny(b[:i], `\#`) {
+	if i < 0 || bytes.ContainsAny(b[:i], `\#`) || !utf8.Valid(b[:i]) {
 		return "", nil
 	}
 	return string(b[:i]), b[i+1:]

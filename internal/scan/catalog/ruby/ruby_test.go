@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -186,7 +187,8 @@ func FuzzSpecification(f *testing.F) {
 	f.Add([]byte("s.name = %q{a}\ns.version = Gem::Version.new('1')\ns.license = 'x'"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := installed{}.Read(&layer.File{Path: "specifications/a.gemspec", Data: data})
-		if err == nil && (len(r.Packages) != 1 || !isName(r.Packages[0].Name)) {
+		if err == nil && (len(r.Packages) != 1 || !isName(r.Packages[0].Name) ||
+			!utf8.ValidString(strings.Join(r.Packages[0].Licenses, ""))) {
 			t.Errorf("%q gives %v", data, r.Packages)
 		}
 	})

@@ -48,6 +48,7 @@ func (installed) Spec() layer.Spec {
 		Where:   layer.Installed,
 		Claims:  []layer.Claim{{Magic: elf.ELFMAG}},
 		MaxSize: 256 << 20,
+		Skim:    true, // gobinary's Gap names the same file already
 	}
 }
 
