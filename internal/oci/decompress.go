@@ -58,6 +58,7 @@ func Decompress(r io.Reader, mediaType string) (Stream, error) {
 		s.release()
 		return nil, err
 	}
+	err = nil
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		err = s.gunzip()

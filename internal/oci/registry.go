@@ -43,22 +43,25 @@ func parseReference(s string) (reference, error) {
 	if host == "index.docker.io" || host == "registry-1.docker.io" {
 		host = "docker.io"
 	}
-	var tag string
+	tag, hasTag := "", false
 	if i := strings.LastIndexByte(path, ':'); i >= 0 {
-		path, tag = path[:i], path[i+1:]
+		path, tag, hasTag = path[:i], path[i+1:], true
 	}
 	if host == "docker.io" && !strings.Contains(path, "/") {
 		path = "library/" + path
 	}
-	if tag == "" && !hasDigest {
+	if !hasTag && !hasDigest {
 		tag = "latest"
 	}
 	r := reference{registry.Reference{Registry: host, Repository: path, Reference: tag}, tag}
 	err := r.ValidateRegistry()
+	if strings.HasPrefix(host, ".") {
+		err = errors.New("a host does not begin with a dot")
+	}
 	if err == nil {
 		err = r.ValidateRepository()
 	}
-	if err == nil && tag != "" {
+	if err == nil && (hasTag || tag != "") {
 		err = r.ValidateReferenceAsTag()
 	}
 	if err == nil && hasDigest {
