@@ -196,7 +196,7 @@ func firstError(issues *cel.Issues) error {
 	}
 	line, column := 1, 1
 	if l := first.Location; l != nil && l.Line() > 0 {
-		line, column = l.Line(), l.Column()+1
+		line, column = l.Line(), max(1, l.Column()+1)
 	}
 	return &Error{line, column, plain(first.Message)}
 }
@@ -215,6 +215,11 @@ func before(a, b common.Location) bool {
 func plain(msg string) string {
 	msg = strings.TrimPrefix(msg, "Syntax error: ")
 	msg = strings.ReplaceAll(msg, " (in container '')", "")
+	// The parser lists every token that could follow: twenty of them.
+	msg, _, _ = strings.Cut(msg, " expecting {")
+	if strings.Contains(msg, "'<EOF>'") {
+		return "the condition ends too early"
+	}
 	return strings.TrimSpace(msg)
 }
 

@@ -53,3 +53,5 @@ func read(t *testing.T, file string) []byte {
 	}
 	return data
 }
+
+func contentFile(name string) ([]byte, error) { return content.Policies.ReadFile(name) }

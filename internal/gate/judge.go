@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/esclusa/esclusa"
@@ -53,6 +54,12 @@ type run struct {
 	cond  condition
 }
 
+// about says whether the rule may be about a kind of finding.
+func (r *run) about(k esclusa.FindingKind) bool {
+	kinds := r.rule.Finding.Kinds
+	return len(kinds) == 0 || slices.Contains(kinds, policy.Kind(k))
+}
+
 // runs prepares the rules that are about this image.
 func (j *judge) runs(traces []Trace) []run {
 	s := policy.Subject{Image: &j.facts.Image, Now: j.now}
@@ -93,6 +100,8 @@ func (j *judge) judge(traces []Trace) {
 			case r.rule.Finding == nil:
 			case suppressed:
 				r.trace.suppressed()
+			case r.trace == nil && !r.about(s.Finding.Kind):
+				// Most rules are about one kind: the cheapest check first.
 			case matches(r.trace, findingChecks, r.rule.Finding, &s):
 				j.try(r, &s)
 			}

@@ -212,11 +212,7 @@ func sentences(what, note, message, advice string) string {
 
 func (j *judge) aboutFinding(g *group) string {
 	f := g.first.Finding
-	ids := make([]string, 0, 3)
-	for _, id := range g.ids[:min(3, len(g.ids))] {
-		ids = append(ids, clean(id, 50))
-	}
-	names := list(ids, len(g.ids)+g.others)
+	names := g.idNames()
 	pkg := ""
 	if f.Package != nil {
 		pkg = clean(f.Package.Name, 60) + " " + clean(f.Package.Version, 40)
@@ -232,9 +228,10 @@ func (j *judge) aboutFinding(g *group) string {
 		}
 	}
 	var b strings.Builder
+	b.Grow(160)
 	switch f.Kind {
 	case esclusa.KindVulnerability:
-		fmt.Fprintf(&b, "%s %s in %s", f.Severity, names, or(pkg, "an unnamed package"))
+		b.WriteString(rated(f) + " " + names + " in " + or(pkg, "an unnamed package"))
 		if f.KEV != nil {
 			b.WriteString(", exploited (CISA KEV)")
 		}
@@ -246,7 +243,7 @@ func (j *judge) aboutFinding(g *group) string {
 	case esclusa.KindSecret:
 		fmt.Fprintf(&b, "secret %s in %s", names, places(g))
 	default:
-		fmt.Fprintf(&b, "%s %s %s", f.Severity, f.Kind, names)
+		fmt.Fprintf(&b, "%s %s %s", rated(f), clean(string(f.Kind), 40), names)
 		if f.Title != "" {
 			b.WriteString(": " + clean(f.Title, 100))
 		}
@@ -255,6 +252,22 @@ func (j *judge) aboutFinding(g *group) string {
 		b.WriteString("; a higher layer deletes it, and whoever can pull the image can still read it")
 	}
 	return upperFirst(b.String())
+}
+
+// idNames are the first three ids and the number of the others.
+func (g *group) idNames() string {
+	ids := make([]string, 0, 3)
+	for _, id := range g.ids[:min(3, len(g.ids))] {
+		ids = append(ids, clean(id, 50))
+	}
+	return list(ids, len(g.ids)+g.others)
+}
+
+func rated(f *esclusa.Finding) string {
+	if f.Severity == esclusa.SeverityUnknown {
+		return "unrated"
+	}
+	return f.Severity.String()
 }
 
 func places(g *group) string {
@@ -286,7 +299,7 @@ func (j *judge) fixAge(f *esclusa.Finding) string {
 	if days == 0 {
 		return "; the fix came out today"
 	}
-	return fmt.Sprintf("; a fix is out for %s", plural(days, "day"))
+	return "; a fix is out for " + plural(days, "day")
 }
 
 func (j *judge) noteText(g *group) string {
@@ -352,7 +365,11 @@ func aboutImage(rule *policy.Rule, s *policy.Subject) string {
 				clean(s.Image.Distro.ID, 20), clean(s.Image.Distro.Version, 20), date(s.Image.Distro.EndOfLife)))
 		}
 		if q.OlderThan != nil {
-			what = append(what, "was built on "+date(s.Image.Created))
+			built := "was built on " + date(s.Image.Created)
+			if s.Image.Created.IsZero() {
+				built = "does not say when it was built"
+			}
+			what = append(what, built)
 		}
 		if m := missing(q, s.Image); m != nil {
 			what = append(what, "has no label "+clean(strings.Join(m, ", "), 80))
@@ -421,8 +438,8 @@ func (j *judge) snippet(g *group) string {
 	if name := imageName(j.facts.Image.Ref); !add("image", name) {
 		return ""
 	}
-	return fmt.Sprintf("- {%s, owner: , reason: , created: %s, expires: %s}", strings.Join(parts, ", "),
-		date(j.now), date(j.now.Add(30*24*time.Hour)))
+	return "- {" + strings.Join(parts, ", ") + ", owner: , reason: , created: " + date(j.now) +
+		", expires: " + date(j.now.Add(30*24*time.Hour)) + "}"
 }
 
 // imageName is a reference without tag and digest.
@@ -436,8 +453,8 @@ func imageName(ref string) string {
 
 // quote writes a text as a YAML value: plain where that is safe.
 func quote(s string) string {
-	for _, c := range s {
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("-_./+", c)) {
+	for i := range len(s) {
+		if c := s[i]; !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-_./+", c) >= 0) {
 			return "'" + strings.ReplaceAll(s, "'", "''") + "'"
 		}
 	}
@@ -451,6 +468,9 @@ const maxReason = 1024
 // fit takes away what helps least until the reason is small enough. The rule,
 // the decision, the finding's id and the package always stay.
 func fit(r esclusa.Reason) esclusa.Reason {
+	if roughly(&r) <= maxReason {
+		return r
+	}
 	for _, shrink := range []func(){
 		func() {},
 		func() { r.Evidence = clean(r.Evidence, 40) },
@@ -472,4 +492,19 @@ func fit(r esclusa.Reason) esclusa.Reason {
 		}
 	}
 	return r
+}
+
+// roughly is an upper bound of the reason's size in JSON that needs no JSON:
+// most reasons are far below the limit.
+func roughly(r *esclusa.Reason) int {
+	n := 400 // keys, punctuation, numbers and times
+	for _, s := range []string{
+		r.Rule, r.Message, r.Finding, r.Package, string(r.Place.Layer), r.Place.Path, string(r.Origin), r.Evidence, r.Exception,
+	} {
+		n += jsonLen(s)
+	}
+	if r.Fix != nil {
+		n += jsonLen(r.Fix.Version) + jsonLen(r.Fix.Command)
+	}
+	return n
 }

@@ -22,8 +22,7 @@ type TestResult struct {
 // Passed says whether everything was as expected.
 func (r *TestResult) Passed() bool { return len(r.Wrong) == 0 }
 
-// Test runs the tests of a policy. A rule that no test makes fire is told as
-// well: Untested names them.
+// Test runs the tests of a policy.
 func Test(p *policy.Policy, ts *policy.Tests) []TestResult {
 	out := make([]TestResult, 0, len(ts.Tests))
 	for i := range ts.Tests {

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -78,14 +79,30 @@ func harmless(r rune) (rune, int) {
 	return r, utf8.RuneLen(r)
 }
 
+// jsonLen is the size of a clean text in JSON.
+func jsonLen(s string) int {
+	n := 0
+	for i := range len(s) {
+		switch c := s[i]; c {
+		case '"', '\\':
+			n += 2
+		case '<', '>', '&':
+			n += 6
+		default:
+			n++
+		}
+	}
+	return n
+}
+
 func plural(n int, noun string) string {
 	switch {
 	case n == 1:
 		return "1 " + noun
 	case strings.HasSuffix(noun, "y") && noun != "day":
-		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(noun, "y"))
+		return strconv.Itoa(n) + " " + strings.TrimSuffix(noun, "y") + "ies"
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return strconv.Itoa(n) + " " + noun + "s"
 }
 
 // list writes a few names and counts the rest: "a, b and 7 more".
