@@ -2,6 +2,7 @@ package gobinary
 
 import (
 	"bytes"
+	"debug/buildinfo"
 	"debug/elf"
 	"encoding/binary"
 	"os"
@@ -237,6 +238,66 @@ func TestGaps(t *testing.T) {
 		r, err := layertest.Read(t, Reader{}, "app", 0o755, tc.data)
 		if len(r.Gaps) != tc.gaps || (err != nil) != tc.err {
 			t.Errorf("%s: %d gaps and error %v, want %d and %t", tc.name, len(r.Gaps), err, tc.gaps, tc.err)
+		}
+	}
+}
+
+// TestPointers reads the record as it was up to Go 1.17, and asks the standard
+// library for the same.
+func TestPointers(t *testing.T) {
+	mods := "path\texample.com/app\nmod\texample.com/app\tv1.0.0\t\ndep\tgithub.com/a/b\tv1.1.0\t\n"
+	data := tinyELF("go1.16.5", mods, nil)
+	le := binary.LittleEndian
+	at := bytes.Index(data, infoMagic)
+	data[at+15] = 0
+	version := bytes.Index(data, []byte("go1.16.5"))
+	modules := bytes.Index(data, []byte("0000000000000000path"))
+	// The two string variables go behind the end of the file; the segment
+	// is made to hold them.
+	for i, v := range [][2]int{{version, 8}, {modules, len(mods) + 32}} {
+		le.PutUint64(data[at+16+8*i:], uint64(len(data)))
+		data = le.AppendUint64(le.AppendUint64(data, uint64(v[0])), uint64(v[1]))
+	}
+	le.PutUint64(data[64+32:], uint64(len(data)))
+	le.PutUint64(data[64+40:], uint64(len(data)))
+	want, err := buildinfo.Read(bytes.NewReader(data))
+	if err != nil {
+		t.Fatalf("the record is not built right: %v", err)
+	}
+	got, err := readInfo(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestForgedHeaders: each of 65,535 headers claims the whole file.
+func TestForgedHeaders(t *testing.T) {
+	le := binary.LittleEndian
+	big := bytes.Repeat([]byte("a"), 8<<20)
+	sections := append(tinyHeader(64, 0xffff, 0), make([]byte, 0xffff*64)...)
+	for i := range 0xffff {
+		e := sections[64+64*i:]
+		le.PutUint64(e[24:], 64)
+		le.PutUint64(e[32:], uint64(len(sections)+len(big)-64))
+	}
+	names := append(bytes.Clone(sections), big...)
+	copy(names[len(names)-40:], ".gopclntab\x00.go.buildinfo\x00")
+	segments := append(tinyHeader(0, 0, 0), make([]byte, 0xffff*56)...)
+	le.PutUint64(segments[32:], 64)
+	le.PutUint16(segments[56:], 0xffff)
+	for i := range 0xffff {
+		e := segments[64+56*i:]
+		le.PutUint32(e, uint32(elf.PT_LOAD))
+		le.PutUint32(e[4:], uint32(elf.PF_W))
+		le.PutUint64(e[32:], uint64(len(segments)+len(big)))
+	}
+	for name, data := range map[string][]byte{"sections": names, "segments": append(segments, big...)} {
+		r, err := layertest.Read(t, Reader{}, "app", 0o755, data)
+		if (err == nil) != (name == "segments") || r.Symbols != nil {
+			t.Errorf("%s: %v, %v", name, r, err)
 		}
 	}
 }

@@ -50,34 +50,26 @@ func findTable(data []byte, goVersion string) *table {
 	if !ok {
 		return nil
 	}
-	names := h.sectionNames(data)
-	for i := range h.shnum {
-		content, at := h.section(data, i)
-		if uint64(at) >= uint64(len(names)) {
-			continue
-		}
-		n, _, _ := bytes.Cut(names[at:], []byte{0})
-		if bytes.HasSuffix(n, []byte(".gopclntab")) {
-			if t := parseTable(content, h.order); t != nil {
-				return t
-			}
-		}
+	if t := parseTable(h.named(data, tableSection), h.order); t != nil {
+		return t
 	}
+	var found *table
 	for _, magic := range magicsOf(goVersion) {
 		var head [6]byte
 		h.order.PutUint32(head[:], magic)
-		for i := range h.phnum {
-			seg, _, ok := h.segment(data, i)
-			if !ok {
-				continue
-			}
-			if t := searchTable(seg, head[:], h.order); t != nil {
-				return t
-			}
+		h.segments(data, func(s *segment) bool {
+			found = searchTable(s.data, head[:], h.order)
+			return found == nil
+		})
+		if found != nil {
+			break
 		}
 	}
-	return nil
+	return found
 }
+
+// tableSection has ".data.rel.ro" in front in position-independent programs.
+var tableSection = []byte(".gopclntab")
 
 // maxCandidates bounds the false starts of one segment: the search must stay
 // linear in a file that is made of headers.
