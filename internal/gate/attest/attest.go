@@ -3,13 +3,14 @@
 // digest. They are not signed here; who signs them wraps these bytes.
 //
 // A statement is about a digest and never about a name: without a digest
-// there is nothing to attest. Start with Report and Verdict.
+// there is nothing to attest. Start with Write.
 package attest
 
 import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -79,6 +80,23 @@ type metadata struct {
 	// Gaps are ours, as the specification's parsing rules let a producer
 	// add fields: a result without its gaps would say "clean" too often.
 	Gaps []esclusa.Gap `json:"https://esclusa.dev/gaps/v1,omitempty"`
+}
+
+// Write writes both statements of a run, one a line: the report's, then the
+// verdict's.
+func Write(w io.Writer, r *esclusa.Report, v *esclusa.Verdict) error {
+	report, err := Report(r)
+	if err != nil {
+		return err
+	}
+	verdict, err := Verdict(v, r.Image.Ref)
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(append(report, verdict...)); err != nil {
+		return fmt.Errorf("write statements: %w", err)
+	}
+	return nil
 }
 
 // Report is a scan as a vulnerability statement. All kinds of findings are in
@@ -170,10 +188,10 @@ func write(name string, d esclusa.Digest, predicateType string, predicate any) (
 	if !ok || hex == "" || algorithm == "" {
 		return nil, ErrNoDigest
 	}
-	b, err := json.MarshalIndent(statement{
+	b, err := json.Marshal(statement{
 		Type: StatementV1, Subject: []subject{{name, map[string]string{algorithm: hex}}},
 		PredicateType: predicateType, Predicate: predicate,
-	}, "", "  ")
+	})
 	if err != nil {
 		return nil, fmt.Errorf("write statement: %w", err)
 	}

@@ -54,6 +54,14 @@ func TestGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if n := bytes.Count(got, []byte("\n")); n != 1 || got[len(got)-1] != '\n' {
+			t.Errorf("%s: %d lines", name, n)
+		}
+		var pretty bytes.Buffer
+		if err := json.Indent(&pretty, got, "", "  "); err != nil {
+			t.Fatal(err)
+		}
+		got = pretty.Bytes()
 		file := filepath.Join("testdata", name)
 		if *update {
 			if err := os.WriteFile(file, got, 0o644); err != nil {
@@ -129,6 +137,27 @@ func TestLastUpdateIsTheOldest(t *testing.T) {
 	r.Feeds = append(r.Feeds, esclusa.Feed{Name: "unknown"})
 	if got := advisories(r.Feeds).LastUpdate; !got.IsZero() {
 		t.Errorf("got %s with a feed that has no date", got)
+	}
+}
+
+func TestWriteIsOneStatementALine(t *testing.T) {
+	var out bytes.Buffer
+	if err := Write(&out, report(), &esclusa.Verdict{Image: digest}); err != nil {
+		t.Fatal(err)
+	}
+	var types []string
+	for line := range bytes.Lines(out.Bytes()) {
+		var st struct{ PredicateType string }
+		if err := json.Unmarshal(line, &st); err != nil {
+			t.Fatal(err)
+		}
+		types = append(types, st.PredicateType)
+	}
+	if d := cmp.Diff([]string{Vulns, VerdictV1}, types); d != "" {
+		t.Error(d)
+	}
+	if err := Write(&out, report(), &esclusa.Verdict{}); !errors.Is(err, ErrNoDigest) {
+		t.Errorf("got %v", err)
 	}
 }
 
