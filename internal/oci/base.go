@@ -153,12 +153,31 @@ func fromHistory(history []esclusa.History, layers int) BaseImage {
 	if len(s) != layers || layers == 0 {
 		return BaseImage{}
 	}
+	if b := byComment(history); b.Layers > 0 {
+		return b
+	}
 	for _, judge := range []func([]step) (int, string){byBuilder, byReset, byPause, rootOnly} {
 		if n, by := judge(s); n > 0 {
 			return BaseImage{Layers: n, By: "history: " + by}
 		}
 	}
 	return BaseImage{}
+}
+
+// byComment reads what buildah and podman note beside the first step of a
+// build: "FROM name". With layer caching they note their own intermediate
+// images as well, by ID.
+func byComment(history []esclusa.History) (b BaseImage) {
+	below := 0
+	for _, h := range history {
+		if name, ok := strings.CutPrefix(h.Comment, "FROM "); ok && name != "" && !isHexID(name) {
+			b = BaseImage{Name: name, Layers: below, By: "history: the comment FROM"}
+		}
+		if !h.EmptyLayer {
+			below++
+		}
+	}
+	return b
 }
 
 func steps(history []esclusa.History) []step {

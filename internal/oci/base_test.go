@@ -53,11 +53,14 @@ func TestBase(t *testing.T) {
 	}
 	inherited := image("1 RUN x", "1 RUN y")
 	inherited.Config.Labels = map[string]string{"org.opencontainers.image.base.name": "ubi9"}
+	podman := image(rootfs, "1 RUN x", "1 RUN y", "1 RUN z")
+	podman.History[1].Comment, podman.History[2].Comment = "FROM localhost/base:1", "FROM 70acf5d6844f"
 	for _, c := range []struct {
 		name string
 		img  *oci.Image
 		want oci.BaseImage
 	}{
+		{"podman", podman, oci.BaseImage{Name: "localhost/base:1", Layers: 1, By: "history: the comment FROM"}},
 		{"no history", &oci.Image{}, oci.BaseImage{}},
 		{"base image itself", image(rootfs, "1 -"+nop+`CMD ["bash"]`), oci.BaseImage{Layers: 1, By: "history: nothing but a root file system"}},
 		{"debuerreotype", image(debian), oci.BaseImage{Layers: 1, By: "history: nothing but a root file system"}},

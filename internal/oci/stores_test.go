@@ -2,13 +2,19 @@ package oci_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -150,7 +156,7 @@ func TestContainerd(t *testing.T) {
 			t.Errorf("%v, hint %q", err, hintOf(err))
 		}
 	})
-	t.Run("cancelled", func(t *testing.T) { closedEarly(t, open(t, "containerd:app:1", options)) })
+	t.Run("closed early", func(t *testing.T) { closedEarly(t, open(t, "containerd:app:1", options)) })
 }
 
 // closedEarly closes streams in the middle; the others must not care.
@@ -213,6 +219,22 @@ func TestDocker(t *testing.T) {
 			t.Errorf("%v, hint %q", err, hintOf(err))
 		}
 	})
+	t.Run("exports", func(t *testing.T) { // none for nothing, two for all layers
+		var layers []registrytest.Layer
+		for _, c := range []string{"a", "b", "c"} { // too large to be kept from the first pass
+			layers = append(layers, registrytest.Files(registrytest.File{Path: c, Content: strings.Repeat(c, 2<<20)}))
+		}
+		run(t, "docker", "--host", host, "load", "--input", registrytest.Image(t, layers...).DockerArchive(t, "large:1"))
+		proxy, asked := dockerProxy(t, socket)
+		img := open(t, "docker:large:1", oci.Options{DockerHost: proxy})
+		if n := asked("/get"); n != 0 {
+			t.Errorf("%d exports before a layer was opened", n)
+		}
+		tars(t, img)
+		if n := asked("/get"); n != 2 {
+			t.Errorf("%d exports for %d layers", n, len(img.Layers))
+		}
+	})
 	t.Run("closed early", func(t *testing.T) { closedEarly(t, open(t, "docker:team/app:1", options)) })
 	t.Run("other platform", func(t *testing.T) {
 		_, err := oci.Open(t.Context(), "docker:team/app:1", oci.Options{DockerHost: host, Platform: "linux/s390x"})
@@ -220,4 +242,68 @@ func TestDocker(t *testing.T) {
 			t.Errorf("%v, hint %q", err, hintOf(err))
 		}
 	})
+}
+
+// TestBuildah finds the base in what a builder of today writes.
+func TestBuildah(t *testing.T) {
+	if _, err := exec.LookPath("buildah"); err != nil || os.Getuid() != 0 {
+		t.Skip("buildah is not installed (Debian package buildah), or needs root")
+	}
+	dir := t.TempDir()
+	file := write(t, "f", []byte("x"))
+	buildah := func(args ...string) string {
+		t.Helper()
+		cmd := exec.Command("buildah", append([]string{"--root", dir + "/root", "--runroot", dir + "/run", "--storage-driver", "vfs"}, args...)...)
+		cmd.Stderr = t.Output()
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("buildah %s: %v", args[0], err)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	c := buildah("from", "scratch")
+	buildah("add", c, file, "/f")
+	buildah("commit", "--quiet", c, "base:1")
+	c = buildah("from", "--pull-never", "localhost/base:1")
+	buildah("add", c, file, "/g")
+	buildah("commit", "--quiet", c, "oci:"+dir+"/out:v")
+
+	img := open(t, dir+"/out:v", oci.Options{})
+	tars(t, img)
+	base := oci.Base(img, nil)
+	if base.Name != "localhost/base:1" || base.Digest == "" || base.Layers != 1 {
+		t.Errorf("%+v", base)
+	}
+}
+
+// dockerProxy counts what is asked of docker, by the end of the path.
+func dockerProxy(t *testing.T, socket string) (host string, asked func(suffix string) int) {
+	t.Helper()
+	var mu sync.Mutex
+	var paths []string
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			mu.Lock()
+			paths = append(paths, r.In.URL.Path)
+			mu.Unlock()
+			r.Out.URL.Scheme, r.Out.URL.Host = "http", "docker"
+		},
+		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", socket)
+		}},
+	}
+	s := httptest.NewServer(proxy)
+	t.Cleanup(s.Close)
+	return strings.Replace(s.URL, "http://", "tcp://", 1), func(suffix string) int {
+		mu.Lock()
+		defer mu.Unlock()
+		n := 0
+		for _, p := range paths {
+			if strings.HasSuffix(p, suffix) {
+				n++
+			}
+		}
+		return n
+	}
 }
