@@ -84,18 +84,11 @@ type audited struct {
 }
 
 func readAudit(data []byte) ([]audited, error) {
-	file, err := elf.NewFile(bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	s := file.Section(".dep-v0")
-	if s == nil {
-		return nil, errors.New("section not found")
-	}
-	if s.Offset > uint64(len(data)) || s.FileSize > uint64(len(data))-s.Offset {
+	section := findSection(data)
+	if section == nil {
 		return nil, errors.New("section outside the file")
 	}
-	z, err := zlib.NewReader(bytes.NewReader(data[s.Offset : s.Offset+s.FileSize]))
+	z, err := zlib.NewReader(bytes.NewReader(section))
 	if err != nil {
 		return nil, err
 	}
@@ -118,30 +111,69 @@ func readAudit(data []byte) ([]audited, error) {
 
 var sectionName = []byte(".dep-v0\x00")
 
-// sectionNames is the string table of an ELF file's sections. debug/elf would
-// read all headers first: too much for each C program of an image.
-func sectionNames(data []byte) []byte {
+// header is what leads to the sections of an ELF file. debug/elf would read
+// them all, which is too much for each C program of an image, and make a
+// string of each name, which a forged table of names makes terabytes.
+type header struct {
+	order       binary.ByteOrder
+	wide        bool // 64 bits
+	off         uint64
+	size, count int
+	names       int // the section with the names
+}
+
+func readHeader(data []byte) (h header, ok bool) {
 	if len(data) < 64 {
-		return nil
+		return h, false
 	}
-	var order binary.ByteOrder = binary.LittleEndian
+	h.order = binary.LittleEndian
 	if elf.Data(data[elf.EI_DATA]) == elf.ELFDATA2MSB {
-		order = binary.BigEndian
+		h.order = binary.BigEndian
 	}
-	if elf.Class(data[elf.EI_CLASS]) == elf.ELFCLASS64 {
-		at := order.Uint64(data[40:]) + uint64(order.Uint16(data[62:]))*uint64(order.Uint16(data[58:]))
-		h := cut(data, at, 64)
-		if h == nil {
-			return nil
+	tail := data[46:]
+	if h.wide = elf.Class(data[elf.EI_CLASS]) == elf.ELFCLASS64; h.wide {
+		h.off, tail = h.order.Uint64(data[40:]), data[58:]
+	} else {
+		h.off = uint64(h.order.Uint32(data[32:]))
+	}
+	h.size, h.count, h.names = int(h.order.Uint16(tail)), int(h.order.Uint16(tail[2:])), int(h.order.Uint16(tail[4:]))
+	return h, true
+}
+
+// section is the content of the i-th section and the offset of its name.
+func (h *header) section(data []byte, i int) (content []byte, name uint64) {
+	at := h.off + uint64(i)*uint64(h.size)
+	if h.wide {
+		if e := cut(data, at, 64); e != nil {
+			return cut(data, h.order.Uint64(e[24:]), h.order.Uint64(e[32:])), uint64(h.order.Uint32(e))
 		}
-		return cut(data, order.Uint64(h[24:]), order.Uint64(h[32:]))
+		return nil, 0
 	}
-	at := uint64(order.Uint32(data[32:])) + uint64(order.Uint16(data[50:]))*uint64(order.Uint16(data[46:]))
-	h := cut(data, at, 40)
-	if h == nil {
+	if e := cut(data, at, 40); e != nil {
+		return cut(data, uint64(h.order.Uint32(e[16:])), uint64(h.order.Uint32(e[20:]))), uint64(h.order.Uint32(e))
+	}
+	return nil, 0
+}
+
+func sectionNames(data []byte) []byte {
+	h, ok := readHeader(data)
+	if !ok {
 		return nil
 	}
-	return cut(data, uint64(order.Uint32(h[16:])), uint64(order.Uint32(h[20:])))
+	names, _ := h.section(data, h.names)
+	return names
+}
+
+func findSection(data []byte) []byte {
+	h, _ := readHeader(data)
+	names, _ := h.section(data, h.names)
+	for i := range h.count {
+		content, name := h.section(data, i)
+		if len(content) > 0 && bytes.Equal(cut(names, name, uint64(len(sectionName))), sectionName) {
+			return content
+		}
+	}
+	return nil
 }
 
 // cut is data[off:off+size], nil when the file does not hold all of it.

@@ -109,6 +109,23 @@ func TestAuditable(t *testing.T) {
 	}
 }
 
+// TestProgram holds the test's own ELF files to the standard library.
+func TestProgram(t *testing.T) {
+	for _, wide := range []bool{true, false} {
+		file, err := elf.NewFile(bytes.NewReader(program(binary.BigEndian, wide, ".dep-v0", []byte("text"))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := file.Section(".dep-v0")
+		if s == nil {
+			t.Fatal("no section")
+		}
+		if text, err := s.Data(); err != nil || string(text) != "text" {
+			t.Errorf("%q, %v", text, err)
+		}
+	}
+}
+
 func TestBrokenAudit(t *testing.T) {
 	whole := program(binary.LittleEndian, true, ".dep-v0", deflated(audit))
 	moved := bytes.Clone(whole)
