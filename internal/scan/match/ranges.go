@@ -288,10 +288,32 @@ func otherModule(p *esclusa.Package, a *esclusa.Advisory, f *esclusa.Affected) b
 	if modular, known := modularFix(f); known && modular != installed {
 		return true
 	}
-	if !installed || p.Modular == "" {
+	if !installed {
 		return false
 	}
+	if p.Modular == "" {
+		return namesOtherVersion(a.Summary, p)
+	}
 	return namesOtherStreams(a.Summary, p.Modular)
+}
+
+// namesOtherVersion: an SBOM may not tell the stream. A stream that is named
+// after a version ("mariadb:10.5") holds no other version of the package that
+// the module is named after.
+func namesOtherVersion(title string, p *esclusa.Package) bool {
+	v := p.Version
+	if _, rest, ok := strings.Cut(v, ":"); ok {
+		v = rest
+	}
+	for word := range strings.FieldsSeq(title) {
+		name, stream, ok := strings.Cut(word, ":")
+		if !ok || name != p.Name && name != p.SourceName() || strings.Trim(stream, "0123456789.") != "" || stream == "" {
+			continue
+		}
+		rest, same := strings.CutPrefix(v, stream)
+		return !same || rest != "" && rest[0] >= '0' && rest[0] <= '9'
+	}
+	return false
 }
 
 func isModular(v string) bool { return strings.Contains(v, ".module") }
