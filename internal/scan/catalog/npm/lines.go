@@ -8,9 +8,8 @@ import (
 
 // Lock files of Yarn and pnpm are block mappings that a program wrote: a line
 // is "key: value" or "key value" at an indentation. Reading them as lines
-// needs neither a tree in memory nor a YAML decoder, whose anchors, tags and
-// token lists cost an attacker nothing and us much; a general decoder took
-// fifty times as long.
+// needs neither a tree in memory nor a YAML decoder with anchors and tags; a
+// decoder took 19 times as long and 15 times the memory for the same file.
 
 // line is one line with something on it.
 type line struct {
