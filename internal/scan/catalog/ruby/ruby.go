@@ -239,7 +239,7 @@ func (declared) Read(f *layer.File) (layer.Result, error) {
 			known = known || isSource(section)
 			continue
 		}
-		if !isSource(section) || !bytes.HasPrefix(line, []byte("    ")) || line[4] == ' ' {
+		if !isSource(section) || !bytes.HasPrefix(line, []byte("    ")) || len(line) == 4 || line[4] == ' ' {
 			continue
 		}
 		name, version, ok := lockedGem(line[4:])
