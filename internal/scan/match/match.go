@@ -108,7 +108,7 @@ func (m *matcher) pkg(p *esclusa.Package) {
 		return
 	}
 	m.held = m.hold(p, &t, list, m.held[:0])
-	m.out.Findings = append(m.out.Findings, m.merge(p, &t, m.held)...)
+	m.merge(p, &t, m.held)
 }
 
 func (m *matcher) lookup(ecosystem, name string) ([]esclusa.Advisory, error) {

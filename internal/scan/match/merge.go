@@ -19,9 +19,9 @@ type flaw struct {
 // merge makes one finding of all the records of a flaw. Two records are one
 // flaw when they share a name. A record of a distribution that answers
 // several flaws ("upstream") is part of the row of each.
-func (m *matcher) merge(p *esclusa.Package, t *target, records []held) []esclusa.Finding {
+func (m *matcher) merge(p *esclusa.Package, t *target, records []held) {
 	if len(records) == 0 {
-		return nil
+		return
 	}
 	var flaws []*flaw
 	byName := make(map[string]*flaw, len(records))
@@ -67,13 +67,12 @@ func (m *matcher) merge(p *esclusa.Package, t *target, records []held) []esclusa
 			}
 		}
 	}
-	findings := make([]esclusa.Finding, 0, len(flaws))
+	m.out.Findings = slices.Grow(m.out.Findings, len(flaws))
 	for _, f := range flaws {
 		if !f.merged {
-			findings = append(findings, m.finding(p, t, f))
+			m.out.Findings = append(m.out.Findings, m.finding(p, t, f))
 		}
 	}
-	return findings
 }
 
 // upstream are the flaws that a record answers. Where CVEs are among them the

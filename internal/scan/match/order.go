@@ -7,16 +7,24 @@ import (
 	"github.com/esclusa/esclusa"
 )
 
-// Order sorts findings, of any kind, in the order in which to fix them, and
-// returns them. First what is an attack already (malicious packages, malware,
+// Order returns findings, of any kind, in the order in which to fix them. First what is an attack already (malicious packages, malware,
 // secrets that can be used), then what is being exploited (CISA's catalogue),
 // then by severity, probability of exploitation and whether a fix is out.
 // Behind these come flaws whose code is not linked, notices, and at the end
 // what a VEX statement took away. The order is total: equal input in any
 // order gives the same output.
 func Order(findings []esclusa.Finding) []esclusa.Finding {
-	slices.SortStableFunc(findings, func(x, y esclusa.Finding) int { return compare(&x, &y) })
-	return findings
+	// Pointers are sorted, not findings of half a kilobyte.
+	order := make([]*esclusa.Finding, len(findings))
+	for i := range findings {
+		order[i] = &findings[i]
+	}
+	slices.SortStableFunc(order, compare)
+	sorted := make([]esclusa.Finding, len(findings))
+	for i, f := range order {
+		sorted[i] = *f
+	}
+	return sorted
 }
 
 func compare(x, y *esclusa.Finding) int {
