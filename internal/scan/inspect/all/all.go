@@ -3,13 +3,15 @@
 package all
 
 import (
+	"github.com/esclusa/esclusa/internal/scan/inspect/misconfig"
 	"github.com/esclusa/esclusa/internal/scan/inspect/secrets"
 	"github.com/esclusa/esclusa/internal/scan/layer"
 )
 
 // Readers are all readers of inspect.
 func Readers() []layer.Reader {
-	return []layer.Reader{
+	readers := []layer.Reader{
 		secrets.Reader{},
 	}
+	return append(readers, misconfig.Readers()...)
 }
