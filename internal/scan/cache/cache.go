@@ -12,6 +12,7 @@ package cache
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -88,11 +89,17 @@ func (c *Cache) Put(set string, diffID esclusa.Digest, rec *layer.Record) error 
 
 // name is the entry's file: outside strings never become a path.
 func (c *Cache) name(set string, diffID esclusa.Digest) (string, bool) {
-	algo, hex, ok := strings.Cut(string(diffID), ":")
+	name, ok := plain(diffID)
+	return filepath.Join(c.dir, "layers", set, name), ok
+}
+
+// plain is a digest as a file name.
+func plain(d esclusa.Digest) (string, bool) {
+	algo, hex, ok := strings.Cut(string(d), ":")
 	if !ok || len(hex) < 32 || strings.Trim(hex, "0123456789abcdef") != "" || strings.Trim(algo, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
 		return "", false
 	}
-	return filepath.Join(c.dir, "layers", set, algo+"-"+hex), true
+	return algo + "-" + hex, true
 }
 
 // touch keeps an entry young, at most once a day.
@@ -146,4 +153,49 @@ func (c *Cache) prune() {
 		os.Remove(e.path)
 		total -= e.size
 	}
+}
+
+// Seen is an image that was scanned.
+type Seen struct {
+	Name   string         `json:"name"`
+	Digest esclusa.Digest `json:"digest,omitempty"`
+}
+
+// Remember keeps that the layers with this ChainID, as they stand, are an
+// image: one that is built on them has them as its base. Errors do not matter.
+func (c *Cache) Remember(chain esclusa.Digest, s Seen) {
+	file, ok := c.chain(chain)
+	if !ok {
+		return
+	}
+	if _, err := os.Stat(file); err == nil {
+		return
+	}
+	b, err := json.Marshal(s)
+	if err != nil || os.MkdirAll(filepath.Dir(file), 0o700) != nil {
+		return
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(file), ".tmp-*")
+	if err != nil {
+		return
+	}
+	_, err = tmp.Write(b)
+	if errors.Join(err, tmp.Close()) != nil || os.Rename(tmp.Name(), file) != nil {
+		os.Remove(tmp.Name())
+	}
+}
+
+// Known is the image that was remembered under the ChainID.
+func (c *Cache) Known(chain esclusa.Digest) (s Seen, ok bool) {
+	file, ok := c.chain(chain)
+	if !ok {
+		return s, false
+	}
+	b, err := os.ReadFile(file)
+	return s, err == nil && json.Unmarshal(b, &s) == nil
+}
+
+func (c *Cache) chain(id esclusa.Digest) (string, bool) {
+	name, ok := plain(id)
+	return filepath.Join(c.dir, "chains", name), ok
 }

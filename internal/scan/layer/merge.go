@@ -29,6 +29,7 @@ type Merged struct {
 type Placed struct {
 	Item
 	Layer int
+	As    string // the path that the layer and the reader's result say
 }
 
 // Merge lays the records over each other, lowest first, as overlayfs does
@@ -50,8 +51,12 @@ func Merge(records []*Record, diffIDs []esclusa.Digest) *Merged {
 			m.Gaps = append(m.Gaps, g)
 		}
 		for _, it := range withLinks(r, records[:i]) {
-			it.Path = tree.resolve(it.Path, i)
-			m.Live = append(m.Live, Placed{it, i})
+			as := it.read
+			if as == "" {
+				as = it.Path
+			}
+			it.Path = tree.resolve(it.Path)
+			m.Live = append(m.Live, Placed{it, i, as})
 		}
 	}
 	live := m.Live[:0]
@@ -76,7 +81,7 @@ func withLinks(r *Record, below []*Record) []Item {
 	items := slices.Clone(r.Items)
 	for _, l := range r.Hardlinks {
 		for _, it := range itemsAt(r, l.Target) {
-			it.Path, it.link = l.Path, l.Target
+			it.Path, it.link, it.read = l.Path, l.Target, l.Target
 			items = append(items, it)
 		}
 		if r.Paths.Has(pathHash(l.Target, false)) {
@@ -85,7 +90,7 @@ func withLinks(r *Record, below []*Record) []Item {
 		for i := len(below) - 1; i >= 0; i-- {
 			if below[i] != nil && below[i].Paths.Has(pathHash(l.Target, false)) {
 				for _, it := range itemsAt(below[i], l.Target) {
-					it.Path, it.link = l.Path, l.Target
+					it.Path, it.link, it.read = l.Path, l.Target, l.Target
 					items = append(items, it)
 				}
 				break
@@ -258,7 +263,7 @@ const maxLinks = 40
 
 // resolve follows links among the folders of a path, as extraction does. The
 // last part is not followed: the entry itself takes its place.
-func (t *tree) resolve(p string, _ int) string {
+func (t *tree) resolve(p string) string {
 	if len(t.links) == 0 {
 		return p
 	}

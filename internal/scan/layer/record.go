@@ -42,6 +42,7 @@ type Item struct {
 	Result Result `cbor:"3,keyasint"`
 	seq    int    // see Record.dropReplaced
 	link   string // the target, of an item that is there through a hard link
+	read   string // the path under which it was read, where that is another
 }
 
 // recordVersion is part of every cache key: raise it when Record, the walk or

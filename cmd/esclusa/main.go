@@ -1,0 +1,136 @@
+// Command esclusa is the one program: a command group for each verb.
+//
+// Here the parts are wired together and nothing else is decided. A command
+// stands in cmd_NAME.go, its specification in testdata/NAME_CASE.txtar.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/esclusa/esclusa/internal/gate"
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv})
+	stop()
+	os.Exit(code)
+}
+
+// app is the world that commands see.
+type app struct {
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+	getenv func(string) string
+}
+
+// run carries a command line out and returns its exit code.
+func run(ctx context.Context, args []string, a app) int {
+	// Scans make garbage in bursts of whole layers; a later collection costs
+	// memory that a CI runner does not have.
+	debug.SetGCPercent(50)
+	root := a.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return gate.ExitAllow
+	}
+	var code exitError
+	if errors.As(err, &code) {
+		return int(code)
+	}
+	fmt.Fprintf(a.stderr, "esclusa: %v\n", err)
+	if hint := hintOf(err); hint != "" {
+		fmt.Fprintf(a.stderr, "hint: %s\n", hint)
+	}
+	var usage usageError
+	if errors.As(err, &usage) {
+		return gate.ExitUsage
+	}
+	return gate.ExitUndecided
+}
+
+// exitError ends the program with a code; what there is to say was said.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// usageError says that the command line, the policy or another file of the
+// user's is wrong.
+type usageError struct {
+	err  error
+	hint string
+}
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+func (e usageError) Hint() string  { return e.hint }
+
+// usagef is an error of the command line.
+func usagef(hint, format string, args ...any) error {
+	return usageError{fmt.Errorf(format, args...), hint}
+}
+
+func hintOf(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) {
+		return h.Hint()
+	}
+	return ""
+}
+
+func (a app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "esclusa",
+		Short: "Container security that does not slow the release",
+		Long: `esclusa protects containers from the image to the kernel.
+
+  scan   what is in an image, what is wrong with it, what to do first
+  gate   may it go to production, why, and what to change`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       version(),
+	}
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageError{err, c.CommandPath() + " --help"}
+	})
+	root.SetVersionTemplate("{{.Version}}\n")
+	for _, c := range a.commands() {
+		root.AddCommand(c)
+	}
+	return root
+}
+
+// commands is the table of commands. Each has its file and at least one
+// script; a test holds that.
+func (a app) commands() []*cobra.Command {
+	return []*cobra.Command{
+		a.scanCommand(),
+		a.gateCommand(),
+		a.advisoriesCommand(),
+		a.manCommand(),
+		a.versionCommand(),
+	}
+}
+
+// args checks the number of arguments, as usage.
+func args(n int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, got []string) error {
+		if len(got) != n {
+			return usagef(c.UseLine(), "%s takes %s, got %d", c.CommandPath(), what, len(got))
+		}
+		return nil
+	}
+}

@@ -1,0 +1,318 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/internal/oci"
+	"github.com/esclusa/esclusa/internal/scan"
+	"github.com/esclusa/esclusa/internal/scan/advisory"
+	"github.com/esclusa/esclusa/internal/scan/cache"
+	"github.com/esclusa/esclusa/internal/scan/feeds"
+	feedlist "github.com/esclusa/esclusa/internal/scan/feeds/all"
+	"github.com/esclusa/esclusa/internal/scan/feeds/vex"
+	"github.com/esclusa/esclusa/internal/scan/match"
+	"github.com/esclusa/esclusa/internal/scan/report"
+	reports "github.com/esclusa/esclusa/internal/scan/report/all"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// scanOptions are the flags of every command that scans.
+type scanOptions struct {
+	platform     string
+	kind         string
+	mirror       string
+	noCache      bool
+	offline      bool
+	packagesOnly bool
+	insecure     []string
+	vex          []string
+	quiet        bool
+}
+
+func (o *scanOptions) register(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&o.platform, "platform", "", "platform of an index, such as linux/arm64 (default: this machine's)")
+	f.StringVar(&o.kind, "kind", "", "what the target is: image, root, source or sbom (default: found out)")
+	f.StringVar(&o.mirror, "mirror", "", "address or folder of a mirror of the advisories (environment: ESCLUSA_MIRROR)")
+	f.BoolVar(&o.noCache, "no-cache", false, "read every layer anew")
+	f.BoolVar(&o.offline, "offline", false, "fetch no advisories, even if there are none yet")
+	f.BoolVar(&o.packagesOnly, "packages-only", false, "look for vulnerable and malicious packages only")
+	f.StringArrayVar(&o.insecure, "plain-http", nil, "registry `HOST` that speaks no TLS; repeatable")
+	f.StringArrayVar(&o.vex, "vex", nil, "OpenVEX or CSAF `FILE` whose statements apply; repeatable")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress and no talk")
+}
+
+// cacheDir is where esclusa keeps what can be had again (XDG base directory
+// specification).
+func (a app) cacheDir() (string, error) {
+	if dir := a.getenv("XDG_CACHE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "esclusa"), nil
+	}
+	home := a.getenv("HOME")
+	if home == "" {
+		return "", usagef("set HOME or XDG_CACHE_HOME", "no folder for the cache")
+	}
+	return filepath.Join(home, ".cache", "esclusa"), nil
+}
+
+func (a app) state() (advisory.State, error) {
+	dir, err := a.cacheDir()
+	return advisory.State{Dir: filepath.Join(dir, "advisories")}, err
+}
+
+// mirror is where advisories come from; empty is their official hosts.
+func (a app) mirrorOf(flag string) string {
+	if flag != "" {
+		return flag
+	}
+	return a.getenv("ESCLUSA_MIRROR")
+}
+
+// database opens the advisories, and fetches them at the first time.
+func (a app) database(ctx context.Context, o *scanOptions) (*advisory.DB, error) {
+	st, err := a.state()
+	if err != nil {
+		return nil, err
+	}
+	db, err := st.Open()
+	if err == nil || o.offline && !errors.Is(err, fs.ErrNotExist) {
+		return db, err
+	}
+	if o.offline {
+		return nil, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) && !o.quiet {
+		fmt.Fprintf(a.stderr, "the advisory database is unusable and is made anew: %v\n", err)
+	}
+	if _, err := a.update(ctx, st, o.mirror, o.quiet); err != nil {
+		return nil, err
+	}
+	return st.Open()
+}
+
+func (a app) update(ctx context.Context, st advisory.State, mirror string, quiet bool) (feeds.Result, error) {
+	p := a.progress(quiet, "fetching advisories")
+	res, err := feeds.Update(ctx, feeds.Options{From: a.mirrorOf(mirror), Feeds: feedlist.Feeds(), Into: st, Progress: p.feed})
+	p.done()
+	if err != nil {
+		return res, hinted{err, "a closed network needs --mirror or ESCLUSA_MIRROR; --offline scans without advisories"}
+	}
+	return res, nil
+}
+
+// hinted gives an error a hint.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Hint() string  { return h.hint }
+func (h hinted) Unwrap() error { return h.error }
+
+// scanner wires a scanner; close it when its scans are done.
+func (a app) scanner(ctx context.Context, o *scanOptions) (s *scan.Scanner, done func(), err error) {
+	c := scan.Config{Tool: "esclusa " + version(), PackagesOnly: o.packagesOnly}
+	db, err := a.database(ctx, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	closeDB := func() error { return nil }
+	if db != nil {
+		closeDB = db.Close
+		c.Advisories, c.Feeds = db, db.Feeds()
+	}
+	if !o.noCache {
+		dir, err := a.cacheDir()
+		if err != nil {
+			return nil, nil, err
+		}
+		c.Cache = cache.Open(dir, cache.DefaultMax)
+	}
+	for _, name := range o.vex {
+		st, gaps, err := readVEX(name)
+		if err != nil {
+			return nil, nil, err
+		}
+		c.VEX, c.Gaps = append(c.VEX, st...), append(c.Gaps, gaps...)
+	}
+	p := a.progress(o.quiet, "reading layers")
+	c.Progress = p.bytes
+	return scan.New(c), func() { p.done(); closeDB() }, nil
+}
+
+// maxVEX is the largest VEX document, in bytes.
+const maxVEX = 256 << 20
+
+func readVEX(name string) ([]match.Statement, []esclusa.Gap, error) {
+	if info, err := os.Stat(name); err != nil {
+		return nil, nil, usageError{err, ""}
+	} else if info.Size() > maxVEX {
+		return nil, nil, usagef("", "VEX document %s has %d bytes, more than %d", name, info.Size(), maxVEX)
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, nil, usageError{err, ""}
+	}
+	st, gaps, err := vex.Parse(name, data)
+	if err != nil {
+		return nil, nil, usageError{fmt.Errorf("read VEX %s: %w", name, err), "esclusa reads OpenVEX and CSAF 2.0 documents"}
+	}
+	return st, gaps, nil
+}
+
+// image is how to reach one.
+func (a app) image(o *scanOptions) oci.Options {
+	opt := oci.Options{
+		Platform: o.platform, PlainHTTP: o.insecure, Stdin: a.stdin, UserAgent: "esclusa/" + version(),
+		DockerHost: a.getenv("DOCKER_HOST"), Containerd: a.getenv("CONTAINERD_ADDRESS"),
+	}
+	if opt.DockerHost == "" {
+		opt.DockerHost = "unix:///var/run/docker.sock"
+	}
+	if opt.Containerd == "" {
+		opt.Containerd = "/run/containerd/containerd.sock"
+	}
+	if dir := a.getenv("DOCKER_CONFIG"); dir != "" {
+		opt.DockerConfig = filepath.Join(dir, "config.json")
+	} else if home := a.getenv("HOME"); home != "" {
+		opt.DockerConfig = filepath.Join(home, ".docker", "config.json")
+	}
+	return opt
+}
+
+func (o *scanOptions) target() (esclusa.TargetKind, error) {
+	switch k := esclusa.TargetKind(o.kind); k {
+	case "", esclusa.TargetImage, esclusa.TargetRoot, esclusa.TargetSource, esclusa.TargetSBOM:
+		return k, nil
+	}
+	return "", usagef("image, root, source or sbom", "unknown kind of target %q", o.kind)
+}
+
+// run scans one target, with errors that say what to do.
+func (a app) scan(ctx context.Context, s *scan.Scanner, target string, o *scanOptions) (*esclusa.Report, error) {
+	kind, err := o.target()
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.Scan(ctx, target, kind, a.image(o))
+	if errors.Is(err, scan.ErrNothing) {
+		return nil, hinted{err, "give a lock file, an SBOM (CycloneDX or SPDX JSON), an image, or a folder"}
+	}
+	return r, err
+}
+
+// output is one --output: a format, and the file that it goes to.
+type output struct {
+	format report.Format
+	file   string
+}
+
+// outputs reads FORMAT and FORMAT=FILE; without any, a table.
+func outputs(specs []string) ([]output, error) {
+	if len(specs) == 0 {
+		specs = []string{"table"}
+	}
+	var outs []output
+	stdout := 0
+	for _, s := range specs {
+		name, file, toFile := strings.Cut(s, "=")
+		f := find(name)
+		if f == nil {
+			return nil, usagef("one of "+strings.Join(formatNames(), ", ")+"; FORMAT=FILE writes a file", "unknown output format %q", name)
+		}
+		if toFile && file == "" {
+			return nil, usagef("--output "+name+"=FILE", "no file in --output %q", s)
+		}
+		if !toFile {
+			stdout++
+		}
+		outs = append(outs, output{f, file})
+	}
+	if stdout > 1 {
+		return nil, usagef("--output sarif=report.sarif --output table", "only one output can go to standard output")
+	}
+	return outs, nil
+}
+
+func find(name string) report.Format {
+	for _, f := range reports.Formats() {
+		if f.Name() == name {
+			return f
+		}
+	}
+	return nil
+}
+
+func formatNames() []string {
+	var names []string
+	for _, f := range reports.Formats() {
+		names = append(names, f.Name())
+	}
+	return names
+}
+
+// write sends the report to all outputs.
+func (a app) write(outs []output, r *esclusa.Report, all bool) error {
+	for _, o := range outs {
+		if err := a.writeOne(o, r, all); err != nil {
+			return fmt.Errorf("write %s: %w", o.format.Name(), err)
+		}
+	}
+	return nil
+}
+
+func (a app) writeOne(o output, r *esclusa.Report, all bool) error {
+	if o.file == "" {
+		width, color := a.terminal()
+		return o.format.Write(a.stdout, r, report.Options{Width: width, Color: color, All: all})
+	}
+	return writeFile(o.file, func(w io.Writer) error { return o.format.Write(w, r, report.Options{All: true}) })
+}
+
+// writeFile writes aside and renames: a file that was cut must not look whole.
+func writeFile(name string, write func(io.Writer) error) error {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		f, err := os.OpenFile(name, os.O_WRONLY, 0) // /dev/stderr, a pipe
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(f), f.Close())
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(name), ".esclusa-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	if err := errors.Join(write(tmp), tmp.Chmod(0o644), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), name)
+}
+
+// terminal is the width of standard output, and whether it shows colours
+// (https://no-color.org).
+func (a app) terminal() (width int, color bool) {
+	f, ok := a.stdout.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return 80, false
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || width < 40 {
+		width = 80
+	}
+	return min(width, 120), a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb"
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

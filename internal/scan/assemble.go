@@ -1,0 +1,283 @@
+package scan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/internal/oci"
+	"github.com/esclusa/esclusa/internal/scan/cache"
+	"github.com/esclusa/esclusa/internal/scan/layer"
+	"github.com/esclusa/esclusa/internal/scan/match"
+	"github.com/esclusa/esclusa/internal/scan/purl"
+)
+
+// distroTypes are the package types of distributions: one file lists them
+// all, and advisories need to know which distribution.
+var distroTypes = map[string]bool{"deb": true, "apk": true, "rpm": true}
+
+// origins says which layers came with the base image.
+func (s *Scanner) origins(img *oci.Image, image *esclusa.Image) {
+	image.Layers = slices.Clone(image.Layers)
+	base := oci.Base(img, s.known)
+	image.BaseName, image.BaseDigest, image.BaseBy = base.Name, base.Digest, base.By
+	for i := range image.Layers {
+		switch {
+		case base.Layers == 0: // not known
+		case i < base.Layers:
+			image.Layers[i].Origin = esclusa.OriginBase
+		default:
+			image.Layers[i].Origin = esclusa.OriginOwn
+		}
+	}
+	if chain := oci.ChainIDs(img.Layers); s.Cache != nil && len(chain) > 0 {
+		s.Cache.Remember(chain[len(chain)-1], cache.Seen{Name: image.Ref, Digest: image.Digest})
+	}
+}
+
+// known says whether the layers, as they stand, are an image that was scanned
+// before on this machine.
+func (s *Scanner) known(chain esclusa.Digest) (string, esclusa.Digest, bool) {
+	if s.Cache == nil {
+		return "", "", false
+	}
+	seen, ok := s.Cache.Known(chain)
+	return seen.Name, seen.Digest, ok
+}
+
+// assemble makes the report of a merged target.
+func (s *Scanner) assemble(image esclusa.Image, m *layer.Merged, readers []layer.Reader) *esclusa.Report {
+	a := assembly{scanner: s, image: image, merged: m}
+	a.image.Distro = m.Distro
+	r := &esclusa.Report{Feeds: s.Feeds, Gaps: append(m.Gaps, s.Gaps...)}
+	r.Packages = a.packages()
+	r.Findings = a.findings()
+	for _, rd := range readers {
+		if j, ok := rd.(layer.Judge); ok {
+			res := j.Judge(a.view(j, r.Packages))
+			a.origin(res.Findings)
+			r.Findings = append(r.Findings, res.Findings...)
+			r.Gaps = append(r.Gaps, res.Gaps...)
+		}
+	}
+	r.Gaps = append(r.Gaps, a.gaps...)
+	s.match(&a, r)
+	r.Image = a.image
+	r.Findings = match.Order(r.Findings)
+	slices.SortStableFunc(r.Gaps, func(x, y esclusa.Gap) int { return cmp.Compare(scopeOrder(x.Scope), scopeOrder(y.Scope)) })
+	return r
+}
+
+func (s *Scanner) match(a *assembly, r *esclusa.Report) {
+	if s.Advisories == nil {
+		if len(r.Packages) > 0 {
+			r.Gaps = append(r.Gaps, esclusa.Gap{
+				Scope: esclusa.GapSystem, What: "vulnerabilities", Err: "no advisory database",
+				Hint: "esclusa advisories update",
+			})
+		}
+		return
+	}
+	out := match.Match(match.Input{
+		Packages: r.Packages, Distro: a.image.Distro, Image: a.image, Advisories: s.Advisories,
+		Symbols: a.symbols, VEX: s.VEX, Now: s.now(),
+	})
+	r.Findings = append(r.Findings, out.Findings...)
+	r.Gaps = append(r.Gaps, out.Gaps...)
+	r.Gaps = append(r.Gaps, s.staleFeeds(r.Packages)...)
+}
+
+// staleFeeds are the sources that have been silent for too long. Only those
+// that this target needs count.
+func (s *Scanner) staleFeeds(pkgs []esclusa.Package) []esclusa.Gap {
+	if len(pkgs) == 0 {
+		return nil
+	}
+	needed := match.Feeds(pkgs)
+	var gaps []esclusa.Gap
+	for _, f := range s.Feeds {
+		if !needed[f.Name] {
+			continue
+		}
+		age := s.now().Sub(f.Date)
+		switch {
+		case f.Date.IsZero():
+			gaps = append(gaps, esclusa.Gap{Scope: esclusa.GapFeed, What: "feed " + f.Name, Err: "its date is not known"})
+		case age > s.MaxFeedAge:
+			gaps = append(gaps, esclusa.Gap{
+				Scope: esclusa.GapFeed, What: "feed " + f.Name,
+				Err:  fmt.Sprintf("last said something %s ago, on %s", days(age), f.Date.Format(time.DateOnly)),
+				Hint: "esclusa advisories update",
+			})
+		}
+		if f.Skipped > 0 {
+			gaps = append(gaps, esclusa.Gap{
+				Scope: esclusa.GapFeed, What: "feed " + f.Name, Err: fmt.Sprintf("%d of its records could not be read", f.Skipped),
+			})
+		}
+	}
+	return gaps
+}
+
+func days(d time.Duration) string {
+	n := int(d / (24 * time.Hour))
+	if n == 1 {
+		return "1 day"
+	}
+	return fmt.Sprintf("%d days", n)
+}
+
+func scopeOrder(s esclusa.GapScope) int {
+	return slices.Index([]esclusa.GapScope{esclusa.GapSystem, esclusa.GapLayer, esclusa.GapFeed, esclusa.GapFile, esclusa.GapItem}, s)
+}
+
+// assembly is the making of one report.
+type assembly struct {
+	scanner *Scanner
+	image   esclusa.Image
+	merged  *layer.Merged
+	gaps    []esclusa.Gap
+}
+
+func (a *assembly) layerID(i int) esclusa.Digest {
+	if i < len(a.image.Layers) {
+		return a.image.Layers[i].DiffID
+	}
+	return ""
+}
+
+func (a *assembly) layerOrigin(i int) esclusa.Origin {
+	if i < len(a.image.Layers) {
+		return a.image.Layers[i].Origin
+	}
+	return esclusa.OriginUnknown
+}
+
+// packages are those that are there, each once, with its layer and name.
+func (a *assembly) packages() []esclusa.Package {
+	var all []esclusa.Package
+	distro := distroName(a.image.Distro)
+	for i := range a.merged.Live {
+		pl := &a.merged.Live[i]
+		for _, p := range pl.Result.Packages {
+			at := pl.Layer
+			if distroTypes[p.Type] {
+				at = a.merged.Since(pl, &p)
+				if p.Distro == "" {
+					p.Distro = distro
+				}
+			}
+			p.Layer, p.Origin = a.layerID(at), a.layerOrigin(at)
+			p.Path = rebase(p.Path, pl)
+			// What the distribution installed is the distribution's package.
+			// Its advisories know of backported fixes; a language's do not.
+			if !distroTypes[p.Type] && a.image.Kind != esclusa.TargetSBOM &&
+				a.merged.Owned(esclusa.Place{Layer: a.layerID(pl.Layer), Path: pl.Path}) {
+				continue
+			}
+			if p.PURL == "" {
+				p.PURL = purl.Of(&p)
+			}
+			all = append(all, p)
+		}
+	}
+	slices.SortStableFunc(all, comparePackages)
+	return slices.CompactFunc(all, func(x, y esclusa.Package) bool { return comparePackages(x, y) == 0 })
+}
+
+func comparePackages(x, y esclusa.Package) int {
+	return cmp.Or(strings.Compare(x.Type, y.Type), strings.Compare(x.Name, y.Name), strings.Compare(x.Version, y.Version),
+		strings.Compare(x.Arch, y.Arch), strings.Compare(x.Path, y.Path), strings.Compare(string(x.Layer), string(y.Layer)))
+}
+
+// rebase moves a path that a reader took from the tar to the place where
+// links and hard links put the file.
+func rebase(p string, pl *layer.Placed) string {
+	if rest, ok := strings.CutPrefix(p, pl.As); ok {
+		return pl.Path + rest
+	}
+	return p
+}
+
+func distroName(d esclusa.Distro) string {
+	if d.ID == "" || d.Version == "" {
+		return d.ID
+	}
+	return d.ID + ":" + d.Version
+}
+
+// findings are what readers found in files: of those that are there, and of
+// those that were deleted and can still be pulled.
+func (a *assembly) findings() []esclusa.Finding {
+	var all []esclusa.Finding
+	type key struct{ id, path, evidence string }
+	seen := map[key]bool{}
+	add := func(pls []layer.Placed, deleted bool) {
+		for i := range pls {
+			pl := &pls[i]
+			for _, f := range pl.Result.Findings {
+				f.Layer, f.Origin, f.Deleted = a.layerID(pl.Layer), a.layerOrigin(pl.Layer), deleted
+				f.Path = rebase(f.Path, pl)
+				k := key{f.ID, f.Path, f.Evidence}
+				if deleted && seen[k] {
+					continue // the file above it still has it
+				}
+				seen[k] = true
+				all = append(all, f)
+			}
+		}
+	}
+	add(a.merged.Live, false)
+	add(a.merged.Deleted, true)
+	for i := range a.merged.Live {
+		pl := &a.merged.Live[i]
+		for _, g := range pl.Result.Gaps {
+			g.Layer = a.layerID(pl.Layer)
+			g.Path = rebase(g.Path, pl)
+			a.gaps = append(a.gaps, g)
+		}
+	}
+	return all
+}
+
+// origin fills in whose layer a judge's findings are in.
+func (a *assembly) origin(fs []esclusa.Finding) {
+	for i := range fs {
+		for j, l := range a.image.Layers {
+			if fs[i].Layer != "" && l.DiffID == fs[i].Layer {
+				fs[i].Origin = a.layerOrigin(j)
+			}
+		}
+	}
+}
+
+func (a *assembly) view(j layer.Judge, pkgs []esclusa.Package) *layer.View {
+	name := j.Spec().Name
+	v := &layer.View{Image: &a.image, Packages: pkgs, Owned: a.merged.Owned}
+	for i := range a.merged.Live {
+		pl := &a.merged.Live[i]
+		if pl.Reader != name {
+			continue
+		}
+		for _, f := range pl.Result.Facts {
+			v.Facts = append(v.Facts, layer.PlacedFact{
+				Fact: f, Place: esclusa.Place{Layer: a.layerID(pl.Layer), Path: pl.Path}, Origin: a.layerOrigin(pl.Layer),
+			})
+		}
+	}
+	return v
+}
+
+// symbols are the functions linked into the binary at path.
+func (a *assembly) symbols(path string) []uint64 {
+	i, ok := slices.BinarySearchFunc(a.merged.Live, path, func(p layer.Placed, path string) int { return strings.Compare(p.Path, path) })
+	for ; ok && i < len(a.merged.Live) && a.merged.Live[i].Path == path; i++ {
+		if s := a.merged.Live[i].Result.Symbols; s != nil {
+			return s
+		}
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/internal/oci"
+	"github.com/esclusa/esclusa/internal/scan/layer"
+)
+
+// layer reads one layer and keeps it in the cache. A record beside an error
+// is what could be read of it, with the gap that says where it ended. No
+// record: nothing of the layer can be believed.
+func (s *Scanner) layer(ctx context.Context, pool *layer.Pool, set *layer.Set, l *oci.Layer, count func(int)) (*layer.Record, error) {
+	rec, err := pool.ReadTar(ctx, func() (io.ReadCloser, error) {
+		st, err := l.OpenTar(ctx)
+		if err != nil {
+			return nil, err
+		}
+		// A blob may be what its digest says and still unpack to something
+		// else than the configuration claims. What is kept under a diff-ID
+		// must be that diff-ID's, or one image could speak for another.
+		return &counted{Stream: oci.VerifyDiffID(st, l.DiffID), count: count, size: l.Size}, nil
+	})
+	switch {
+	case errors.Is(err, oci.ErrDigest), rec.Entries == 0 && err != nil:
+		return nil, err
+	case err != nil:
+		return rec, err
+	}
+	if s.Cache != nil {
+		// A cache that cannot be written costs time, not the answer.
+		_ = s.Cache.Put(set.Key(), l.DiffID, rec)
+	}
+	return rec, nil
+}
+
+// layerGap says that a whole layer is unknown.
+func layerGap(id esclusa.Digest, err error) esclusa.Gap {
+	g := esclusa.Gap{Scope: esclusa.GapLayer, Place: esclusa.Place{Layer: id}, What: "layer", Err: err.Error()}
+	var h interface{ Hint() string }
+	switch {
+	case errors.As(err, &h):
+		g.Hint = h.Hint()
+	case errors.Is(err, oci.ErrDigest):
+		g.Hint = "the content is not what its digest names: pull or build the image again"
+	}
+	return g
+}
+
+// counted reports progress in the bytes of the blob, as far as it is known:
+// unpacked bytes are spread over the blob's size.
+type counted struct {
+	oci.Stream
+	count func(int)
+	size  int64
+	done  bool
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Stream.Read(p)
+	if err == io.EOF && !c.done {
+		c.done = true
+		c.count(int(c.size))
+	}
+	return n, err
+}
+
+// Root scans a root file system; "/" is the live host.
+func (s *Scanner) Root(ctx context.Context, dir, ref string) (*esclusa.Report, error) {
+	opt := layer.FolderOptions{}
+	if dir == "/" {
+		opt.Skip = layer.HostSkips()
+	}
+	image := esclusa.Image{Kind: esclusa.TargetRoot, Ref: ref}
+	return s.single(ctx, image, layer.Installed, func(p *layer.Pool) (*layer.Record, error) {
+		return p.ReadFolder(ctx, dir, opt)
+	})
+}
+
+// Source scans a folder of sources: what its lock files ask for, and what
+// lies in it.
+func (s *Scanner) Source(ctx context.Context, dir, ref string) (*esclusa.Report, error) {
+	opt := layer.FolderOptions{SkipNames: []string{".git", ".hg", ".svn", "node_modules", ".venv", "__pycache__"}}
+	image := esclusa.Image{Kind: esclusa.TargetSource, Ref: ref}
+	return s.single(ctx, image, layer.Declared, func(p *layer.Pool) (*layer.Record, error) {
+		return p.ReadFolder(ctx, dir, opt)
+	})
+}
+
+// File scans one lock file, manifest or SBOM.
+func (s *Scanner) File(ctx context.Context, name string, data []byte, kind esclusa.TargetKind, ref string) (*esclusa.Report, error) {
+	r, err := s.single(ctx, esclusa.Image{Kind: kind, Ref: ref}, layer.Declared, func(p *layer.Pool) (*layer.Record, error) {
+		return p.ReadFile(ctx, name, data)
+	})
+	if err == nil && len(r.Packages)+len(r.Findings)+len(r.Gaps) == 0 {
+		return r, fmt.Errorf("%s: %w", name, ErrNothing)
+	}
+	return r, err
+}
+
+// ErrNothing says that a single file held nothing that a reader knows; the
+// report beside it is empty, which must not be taken for clean.
+var ErrNothing = errors.New("no packages, findings or known format")
+
+func (s *Scanner) single(ctx context.Context, image esclusa.Image, where layer.Where, read func(*layer.Pool) (*layer.Record, error)) (*esclusa.Report, error) {
+	start := s.now()
+	readers, set, err := s.readers(where)
+	if err != nil {
+		return nil, err
+	}
+	pool := layer.NewPool(set, s.Workers, s.Limits)
+	defer pool.Close()
+	rec, err := read(pool)
+	if err != nil && (rec == nil || ctx.Err() != nil) {
+		return nil, err
+	}
+	m := layer.Merge([]*layer.Record{rec}, []esclusa.Digest{""})
+	r := s.assemble(image, m, readers)
+	r.End.LayersRead = 1
+	return s.close(r, start), nil
+}
