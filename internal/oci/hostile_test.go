@@ -325,9 +325,14 @@ func TestArchiveTricks(t *testing.T) {
 		for d, content := range both.Blobs {
 			files = append(files, registrytest.File{Path: "blobs/sha256/" + d.Encoded(), Content: string(content)})
 		}
-		_, err := oci.Open(t.Context(), write(t, "two.tar", registrytest.Tar(t, files...)), oci.Options{})
+		files[2].Content = strings.Replace(files[2].Content, `[""]`, "[]", 1)
+		path := write(t, "two.tar", registrytest.Tar(t, files...))
+		_, err := oci.Open(t.Context(), path, oci.Options{})
 		if err == nil || !strings.Contains(hintOf(err), "docker-archive:") {
 			t.Errorf("%v, hint %q", err, hintOf(err))
+		}
+		if img := open(t, "oci:"+path, oci.Options{}); string(img.ID) != string(other.Manifest.Config.Digest) {
+			t.Errorf("oci: opened %s", img.ID)
 		}
 	})
 }

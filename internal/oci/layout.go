@@ -61,9 +61,11 @@ func openRegular(root *os.Root, name string) (io.ReadCloser, error) {
 	return root.Open(name)
 }
 
-func (o *Options) openLayoutTar(ctx context.Context, a *archive, selector string) (*Image, error) {
+// openLayoutTar asks the manifest.json beside the index too, unless the user
+// has chosen between them.
+func (o *Options) openLayoutTar(ctx context.Context, a *archive, selector string, both bool) (*Image, error) {
 	var members []dockerMember
-	if a.has(dockerManifestFile) {
+	if both && a.has(dockerManifestFile) {
 		var err error
 		if members, err = readDockerManifest(ctx, a); err != nil {
 			return nil, err

@@ -48,6 +48,7 @@ func (o *Options) wanted() (p ocispec.Platform, asked bool) {
 }
 
 // fit says how well an image for has suits someone who wants want; 0 is not.
+// Without a wanted variant any will do.
 func fit(want, has ocispec.Platform) int {
 	switch {
 	case want.OS != has.OS || want.Architecture != has.Architecture:
@@ -57,7 +58,10 @@ func fit(want, has ocispec.Platform) int {
 	case want.Variant != "":
 		return 0
 	}
-	return map[string]int{"v7": 2}[has.Variant] + 1
+	if has.Variant == "v7" { // the newest of 32-bit arm
+		return 2
+	}
+	return 1
 }
 
 // choose picks the member of an index for the platform. Members that are not

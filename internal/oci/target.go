@@ -250,7 +250,7 @@ func (o *Options) openArchive(ctx context.Context, a *archive, selector, kind st
 	var err error
 	switch layout, docker := a.has(ocispec.ImageIndexFile), a.has(dockerManifestFile); {
 	case kind == "oci" || kind == "" && layout:
-		img, err = o.openLayoutTar(ctx, a, selector)
+		img, err = o.openLayoutTar(ctx, a, selector, kind == "")
 	case kind == "docker-archive" && docker || docker:
 		img, err = o.openDockerArchive(ctx, a, selector)
 	default:
