@@ -24,7 +24,10 @@ type scanner struct {
 // maxDepth is far above the schema's own depth of about eight.
 const maxDepth = 64
 
-var errSyntax = errors.New("not valid JSON")
+var (
+	errSyntax = errors.New("not valid JSON")
+	errDeep   = errors.New("nested too deeply")
+)
 
 func (s *scanner) fail(err error) {
 	if s.err == nil {
@@ -111,7 +114,7 @@ func (s *scanner) open(c byte) bool {
 		return false
 	}
 	if s.depth++; s.depth > maxDepth {
-		s.fail(errors.New("nested too deeply"))
+		s.fail(errDeep)
 		return false
 	}
 	s.i++
