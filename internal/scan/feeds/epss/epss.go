@@ -56,7 +56,7 @@ func (feed) Parse(ctx context.Context, in feeds.File, sink feeds.Sink) error {
 		if n > maxLines {
 			return fmt.Errorf("lines: %w", feeds.ErrTooBig)
 		}
-		if n%1024 == 0 && ctx.Err() != nil {
+		if n%1024 == 1 && ctx.Err() != nil {
 			return ctx.Err()
 		}
 		line := strings.TrimSuffix(lines.Text(), "\r")

@@ -5,9 +5,9 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -106,7 +106,7 @@ func TestScoresVectors(t *testing.T) {
 		t.Errorf("%d scores, the file has %d", len(c.list), want)
 	}
 	for cve, p := range c.list {
-		if !strings.Contains(string(text), fmt.Sprintf("\n%s,%.5f,", cve, p)) {
+		if !strings.Contains(string(text), "\n"+cve+","+strconv.FormatFloat(p, 'f', -1, 64)+",") {
 			t.Errorf("%s has not %v", cve, p)
 		}
 	}
