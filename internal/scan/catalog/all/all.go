@@ -11,6 +11,7 @@ import (
 	"github.com/esclusa/esclusa/internal/scan/catalog/dpkg"
 	"github.com/esclusa/esclusa/internal/scan/catalog/gobinary"
 	"github.com/esclusa/esclusa/internal/scan/catalog/gomod"
+	"github.com/esclusa/esclusa/internal/scan/catalog/java"
 	"github.com/esclusa/esclusa/internal/scan/catalog/npm"
 	"github.com/esclusa/esclusa/internal/scan/catalog/osrelease"
 	"github.com/esclusa/esclusa/internal/scan/catalog/php"
@@ -18,6 +19,7 @@ import (
 	"github.com/esclusa/esclusa/internal/scan/catalog/rpm"
 	"github.com/esclusa/esclusa/internal/scan/catalog/ruby"
 	"github.com/esclusa/esclusa/internal/scan/catalog/rust"
+	"github.com/esclusa/esclusa/internal/scan/catalog/sbom"
 	"github.com/esclusa/esclusa/internal/scan/layer"
 )
 
@@ -29,6 +31,7 @@ func Readers() []layer.Reader {
 		one(dpkg.Reader{}),
 		one(gobinary.Reader{}),
 		one(gomod.Reader{}),
+		java.Readers(),
 		npm.Readers(),
 		one(osrelease.Reader{}),
 		php.Readers(),
@@ -36,6 +39,7 @@ func Readers() []layer.Reader {
 		one(rpm.Reader{}),
 		ruby.Readers(),
 		rust.Readers(),
+		sbom.Readers(),
 	)
 }
 

@@ -37,6 +37,7 @@ func (w *walker) identify(where string, z *zipFile, c *content, depth int) {
 		}
 		if p.version == "" {
 			w.items.Add(where, 0, "version of "+clip(p.name()), "its pom.properties does not tell it")
+			continue
 		}
 		w.add(p, where, isOwn && c.application && depth == 0, nil)
 	}

@@ -188,7 +188,9 @@ func (r *reading) cdx(c *cdxComponent, depth int, described bool) error {
 	case "operating-system":
 		r.system(c.Name, c.Version)
 	case "container":
-		out.purl = "" // the image itself
+		if described {
+			out.purl = "" // the image itself
+		}
 	case "library", "framework":
 		out.needed = !described
 	case "application":

@@ -155,8 +155,9 @@ func (r *reading) add(c component) error {
 	if p.Version == "" {
 		p.Version = c.version
 	}
-	if p.Version == "" && c.needed {
+	if p.Version == "" {
 		r.gaps.Add(r.path, 0, "version of "+clip(p.Name), "the document does not tell it")
+		return nil
 	}
 	if p.Source.Name == "" {
 		p.Source = c.source
