@@ -182,6 +182,11 @@ func (a app) verdict(specs []string, v *esclusa.Verdict) error {
 			out, color = a.stderr, false
 		}
 	}
+	if out == a.stdout {
+		below := *v
+		below.Gaps = nil // the table above lists them
+		v = &below
+	}
 	fmt.Fprintln(out)
 	return gate.Render(out, v, color, width)
 }

@@ -71,21 +71,33 @@ var findingChecks = []check[policy.Finding]{
 	{"severity", func(q *policy.Finding, s *policy.Subject) bool {
 		return q.Severity == 0 || q.Severity.Has(s.Finding.Severity)
 	}, func(s *policy.Subject) string { return s.Finding.Severity.String() }},
-	{"exploited", func(q *policy.Finding, s *policy.Subject) bool { return is(q.Exploited, s.Finding.KEV != nil) },
-		func(s *policy.Subject) string { return yes(s.Finding.KEV != nil) }},
+	{
+		"exploited", func(q *policy.Finding, s *policy.Subject) bool { return is(q.Exploited, s.Finding.KEV != nil) },
+		func(s *policy.Subject) string { return yes(s.Finding.KEV != nil) },
+	},
 	{"ransomware", func(q *policy.Finding, s *policy.Subject) bool {
 		return is(q.Ransomware, s.Finding.KEV != nil && s.Finding.KEV.Ransomware)
 	}, func(s *policy.Subject) string { return yes(s.Finding.KEV != nil && s.Finding.KEV.Ransomware) }},
-	{"fixed", func(q *policy.Finding, s *policy.Subject) bool { return is(q.Fixed, policy.Fixed(s.Finding)) },
-		func(s *policy.Subject) string { return yes(policy.Fixed(s.Finding)) }},
-	{"reach", func(q *policy.Finding, s *policy.Subject) bool { return any1(q.Reach, s.Finding) },
-		func(s *policy.Subject) string { return or(string(s.Finding.Reach), "unknown") }},
-	{"origin", func(q *policy.Finding, s *policy.Subject) bool { return any1(q.Origin, s.Finding) },
-		func(s *policy.Subject) string { return or(string(s.Finding.Origin), "unknown") }},
-	{"deleted", func(q *policy.Finding, s *policy.Subject) bool { return is(q.Deleted, s.Finding.Deleted) },
-		func(s *policy.Subject) string { return yes(s.Finding.Deleted) }},
-	{"score", func(q *policy.Finding, s *policy.Subject) bool { return compare(q.Score, s.Finding.Score) },
-		func(s *policy.Subject) string { return fmt.Sprint(s.Finding.Score) }},
+	{
+		"fixed", func(q *policy.Finding, s *policy.Subject) bool { return is(q.Fixed, policy.Fixed(s.Finding)) },
+		func(s *policy.Subject) string { return yes(policy.Fixed(s.Finding)) },
+	},
+	{
+		"reach", func(q *policy.Finding, s *policy.Subject) bool { return any1(q.Reach, s.Finding) },
+		func(s *policy.Subject) string { return or(string(s.Finding.Reach), "unknown") },
+	},
+	{
+		"origin", func(q *policy.Finding, s *policy.Subject) bool { return any1(q.Origin, s.Finding) },
+		func(s *policy.Subject) string { return or(string(s.Finding.Origin), "unknown") },
+	},
+	{
+		"deleted", func(q *policy.Finding, s *policy.Subject) bool { return is(q.Deleted, s.Finding.Deleted) },
+		func(s *policy.Subject) string { return yes(s.Finding.Deleted) },
+	},
+	{
+		"score", func(q *policy.Finding, s *policy.Subject) bool { return compare(q.Score, s.Finding.Score) },
+		func(s *policy.Subject) string { return fmt.Sprint(s.Finding.Score) },
+	},
 	{"epss", func(q *policy.Finding, s *policy.Subject) bool {
 		return q.EPSS == nil || s.Finding.EPSS >= 0 && q.EPSS.Holds(s.Finding.EPSS)
 	}, func(s *policy.Subject) string { return fmt.Sprint(s.Finding.EPSS) }},
@@ -96,42 +108,60 @@ var findingChecks = []check[policy.Finding]{
 		return len(q.Packages) == 0 || s.Finding.Package != nil &&
 			(q.Packages.Match(s.Finding.Package.Name) || q.Packages.Match(s.Finding.Package.SourceName()))
 	}, func(s *policy.Subject) string { return or(packageName(s.Finding), "none") }},
-	{"id", func(q *policy.Finding, s *policy.Subject) bool { return len(q.IDs) == 0 || q.IDs.MatchID(s.Finding) },
-		func(s *policy.Subject) string { return s.Finding.ID }},
-	{"path", func(q *policy.Finding, s *policy.Subject) bool { return pattern(q.Paths, s.Finding.Path) },
-		func(s *policy.Subject) string { return or(s.Finding.Path, "none") }},
+	{
+		"id", func(q *policy.Finding, s *policy.Subject) bool { return len(q.IDs) == 0 || q.IDs.MatchID(s.Finding) },
+		func(s *policy.Subject) string { return s.Finding.ID },
+	},
+	{
+		"path", func(q *policy.Finding, s *policy.Subject) bool { return pattern(q.Paths, s.Finding.Path) },
+		func(s *policy.Subject) string { return or(s.Finding.Path, "none") },
+	},
 }
 
 var gapChecks = []check[policy.Gap]{
 	{"scope", func(q *policy.Gap, s *policy.Subject) bool {
 		return len(q.Scopes) == 0 || slices.Contains(q.Scopes, policy.Scope(s.Gap.Scope))
 	}, func(s *policy.Subject) string { return string(s.Gap.Scope) }},
-	{"what", func(q *policy.Gap, s *policy.Subject) bool { return pattern(q.What, s.Gap.What) },
-		func(s *policy.Subject) string { return s.Gap.What }},
-	{"path", func(q *policy.Gap, s *policy.Subject) bool { return pattern(q.Paths, s.Gap.Path) },
-		func(s *policy.Subject) string { return or(s.Gap.Path, "none") }},
+	{
+		"what", func(q *policy.Gap, s *policy.Subject) bool { return pattern(q.What, s.Gap.What) },
+		func(s *policy.Subject) string { return s.Gap.What },
+	},
+	{
+		"path", func(q *policy.Gap, s *policy.Subject) bool { return pattern(q.Paths, s.Gap.Path) },
+		func(s *policy.Subject) string { return or(s.Gap.Path, "none") },
+	},
 }
 
 var feedChecks = []check[policy.Feed]{
-	{"name", func(q *policy.Feed, s *policy.Subject) bool { return pattern(q.Names, s.Feed.Name) },
-		func(s *policy.Subject) string { return s.Feed.Name }},
-	{"date", func(q *policy.Feed, s *policy.Subject) bool { return older(q.OlderThan, s.Feed.Date, s.Now) },
-		func(s *policy.Subject) string { return date(s.Feed.Date) }},
+	{
+		"name", func(q *policy.Feed, s *policy.Subject) bool { return pattern(q.Names, s.Feed.Name) },
+		func(s *policy.Subject) string { return s.Feed.Name },
+	},
+	{
+		"date", func(q *policy.Feed, s *policy.Subject) bool { return older(q.OlderThan, s.Feed.Date, s.Now) },
+		func(s *policy.Subject) string { return date(s.Feed.Date) },
+	},
 }
 
 var imageChecks = []check[policy.Image]{
-	{"image", func(q *policy.Image, s *policy.Subject) bool { return len(q.Refs) == 0 || q.Refs.MatchImage(s.Image) },
-		func(s *policy.Subject) string { return s.Image.Ref }},
+	{
+		"image", func(q *policy.Image, s *policy.Subject) bool { return len(q.Refs) == 0 || q.Refs.MatchImage(s.Image) },
+		func(s *policy.Subject) string { return s.Image.Ref },
+	},
 	{"distribution", func(q *policy.Image, s *policy.Subject) bool {
 		return pattern(q.Distros, s.Image.Distro.ID+":"+s.Image.Distro.Version)
 	}, func(s *policy.Subject) string { return s.Image.Distro.ID + ":" + s.Image.Distro.Version }},
-	{"root", func(q *policy.Image, s *policy.Subject) bool { return is(q.Root, policy.Root(s.Image)) },
-		func(s *policy.Subject) string { return yes(policy.Root(s.Image)) }},
+	{
+		"root", func(q *policy.Image, s *policy.Subject) bool { return is(q.Root, policy.Root(s.Image)) },
+		func(s *policy.Subject) string { return yes(policy.Root(s.Image)) },
+	},
 	{"endOfLife", func(q *policy.Image, s *policy.Subject) bool {
 		return is(q.EndOfLife, policy.EndOfLife(s.Image, s.Now))
 	}, func(s *policy.Subject) string { return yes(policy.EndOfLife(s.Image, s.Now)) }},
-	{"date", func(q *policy.Image, s *policy.Subject) bool { return older(q.OlderThan, s.Image.Created, s.Now) },
-		func(s *policy.Subject) string { return date(s.Image.Created) }},
+	{
+		"date", func(q *policy.Image, s *policy.Subject) bool { return older(q.OlderThan, s.Image.Created, s.Now) },
+		func(s *policy.Subject) string { return date(s.Image.Created) },
+	},
 	{"labels", func(q *policy.Image, s *policy.Subject) bool {
 		return len(q.MissingLabels) == 0 || missing(q, s.Image) != nil
 	}, func(s *policy.Subject) string { return "complete" }},

@@ -152,8 +152,12 @@ func (t *Trace) counts() string {
 		n    int
 		text string
 	}{
-		{t.Exempted, "exempted"}, {t.InGrace, "in grace"}, {t.InBase, "already in BASE"},
-		{t.Failed, "not evaluated"}, {t.Outdone, "told by another rule"}, {t.Suppressed, "suppressed by VEX"},
+		{t.Exempted, "exempted"},
+		{t.InGrace, "in grace"},
+		{t.InBase, "already in BASE"},
+		{t.Failed, "not evaluated"},
+		{t.Outdone, "told by another rule"},
+		{t.Suppressed, "suppressed by VEX"},
 	} {
 		if c.n > 0 {
 			s += fmt.Sprintf(", %d %s", c.n, c.text)

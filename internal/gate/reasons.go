@@ -25,7 +25,7 @@ type groupKey struct {
 func keyFor(s *policy.Subject) groupKey {
 	switch f := s.Finding; {
 	case f == nil && s.Gap != nil:
-		return groupKey{a: string(s.Gap.Scope), b: s.Gap.What}
+		return keyForGap(s.Gap)
 	case f == nil:
 		return groupKey{}
 	case f.Package == nil:
@@ -37,6 +37,18 @@ func keyFor(s *policy.Subject) groupKey {
 	default:
 		return groupKey{kind: f.Kind, a: f.Package.Name, b: f.Package.Version, c: f.Fix.Version}
 	}
+}
+
+// keyForGap tells wide gaps apart; a hundred broken files are one matter, and
+// so are feeds that the same command would renew.
+func keyForGap(g *esclusa.Gap) groupKey {
+	switch g.Scope {
+	case esclusa.GapFile, esclusa.GapItem:
+		return groupKey{a: string(g.Scope)}
+	case esclusa.GapFeed:
+		return groupKey{a: string(g.Scope), b: g.Hint}
+	}
+	return groupKey{a: string(g.Scope), b: g.What}
 }
 
 // group gathers the matches of one reason.
@@ -70,7 +82,7 @@ func (g *group) add(s *policy.Subject, until time.Time) {
 			g.first = *s
 		}
 	case s.Gap != nil:
-		name = s.Gap.Path
+		name = s.Gap.What
 	case s.Feed != nil:
 		name = s.Feed.Name
 	}
@@ -331,9 +343,18 @@ var hides = map[esclusa.GapScope]string{
 }
 
 func aboutGap(g *group) string {
-	gap := g.first.Gap
-	s := fmt.Sprintf("not examined: %s (hides %s)", clean(gap.What, 80), or(hides[gap.Scope], "an unknown part"))
-	if g.count > 1 {
+	whats := make([]string, 0, 3)
+	for _, w := range g.ids[:min(3, len(g.ids))] {
+		whats = append(whats, clean(w, 60))
+	}
+	// What is listed are kinds of gap; how many places they are in is another
+	// number, said where it differs.
+	kinds := len(g.ids)
+	if g.others > 0 {
+		kinds = len(g.ids) + g.others
+	}
+	s := fmt.Sprintf("not examined: %s (hides %s)", list(whats, kinds), or(hides[g.first.Gap.Scope], "an unknown part"))
+	if g.count > kinds {
 		s += ", in " + plural(g.count, "place")
 	}
 	return upperFirst(s)

@@ -55,14 +55,7 @@ func (s *Scanner) assemble(image esclusa.Image, m *layer.Merged, readers []layer
 	r := &esclusa.Report{Feeds: s.Feeds, Gaps: append(m.Gaps, s.Gaps...)}
 	r.Packages = a.packages()
 	r.Findings = a.findings()
-	for _, rd := range readers {
-		if j, ok := rd.(layer.Judge); ok {
-			res := j.Judge(a.view(j, r.Packages))
-			a.origin(res.Findings)
-			r.Findings = append(r.Findings, res.Findings...)
-			r.Gaps = append(r.Gaps, res.Gaps...)
-		}
-	}
+	a.judge(readers, r)
 	r.Gaps = append(r.Gaps, a.gaps...)
 	s.match(&a, r)
 	r.Image = a.image
@@ -71,12 +64,32 @@ func (s *Scanner) assemble(image esclusa.Image, m *layer.Merged, readers []layer
 	return r
 }
 
+// judge lets the readers speak that needed the whole image for it.
+func (a *assembly) judge(readers []layer.Reader, r *esclusa.Report) {
+	for _, rd := range readers {
+		j, ok := rd.(layer.Judge)
+		if !ok {
+			continue
+		}
+		res := j.Judge(a.view(j, r.Packages))
+		for i := range res.Packages {
+			p := &res.Packages[i]
+			p.Reader, p.PURL = cmp.Or(p.Reader, j.Spec().Name), cmp.Or(p.PURL, purl.Of(p))
+		}
+		a.origin(res.Findings)
+		r.Packages = append(r.Packages, res.Packages...)
+		r.Findings = append(r.Findings, res.Findings...)
+		r.Gaps = append(r.Gaps, res.Gaps...)
+	}
+	slices.SortStableFunc(r.Packages, comparePackages)
+}
+
 func (s *Scanner) match(a *assembly, r *esclusa.Report) {
 	if s.Advisories == nil {
 		if len(r.Packages) > 0 {
 			r.Gaps = append(r.Gaps, esclusa.Gap{
 				Scope: esclusa.GapSystem, What: "vulnerabilities", Err: "no advisory database",
-				Hint: "esclusa advisories update",
+				Hint: "run esclusa advisories update",
 			})
 		}
 		return
@@ -110,7 +123,7 @@ func (s *Scanner) staleFeeds(pkgs []esclusa.Package) []esclusa.Gap {
 			gaps = append(gaps, esclusa.Gap{
 				Scope: esclusa.GapFeed, What: "feed " + f.Name,
 				Err:  fmt.Sprintf("last said something %s ago, on %s", days(age), f.Date.Format(time.DateOnly)),
-				Hint: "esclusa advisories update",
+				Hint: "run esclusa advisories update",
 			})
 		}
 		if f.Skipped > 0 {

@@ -147,8 +147,14 @@ func (e *Exception) fitsFinding(f *esclusa.Finding) bool {
 func (e *Exception) String() string {
 	s := ""
 	for _, part := range []struct{ key, val string }{
-		{"id", string(e.ID)}, {"package", string(e.Package)}, {"version", string(e.Version)}, {"path", string(e.Path)},
-		{"gap", string(e.Gap)}, {"feed", string(e.Feed)}, {"rule", e.Rule}, {"image", string(e.Image)},
+		{"id", string(e.ID)},
+		{"package", string(e.Package)},
+		{"version", string(e.Version)},
+		{"path", string(e.Path)},
+		{"gap", string(e.Gap)},
+		{"feed", string(e.Feed)},
+		{"rule", e.Rule},
+		{"image", string(e.Image)},
 	} {
 		if part.val != "" {
 			s += part.key + " " + part.val + ", "

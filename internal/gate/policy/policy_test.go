@@ -71,8 +71,12 @@ func TestParseAllFields(t *testing.T) {
 		p.Exceptions[0].Version, p.Exceptions[0].Expires.Day, p.Exceptions[0].Expires.Hour(),
 	}
 	want := []any{
-		"everything", Pos{4, 5}, []Kind{"vulnerability", "malware"}, true, false,
-		Compare{">=", 7.5}, true, false, "7d", "0d", 36.0, Pattern("1.10"), false, 10,
+		"everything",
+		Pos{4, 5},
+		[]Kind{"vulnerability", "malware"},
+		true, false,
+		Compare{">=", 7.5},
+		true, false, "7d", "0d", 36.0, Pattern("1.10"), false, 10,
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

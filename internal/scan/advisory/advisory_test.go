@@ -236,8 +236,10 @@ func TestSourcesCarryOver(t *testing.T) {
 // fresh one against a carried over one of the same day.
 func TestMerge(t *testing.T) {
 	rec := func(modified, summary string) esclusa.Advisory {
-		return esclusa.Advisory{ID: "X-1", Modified: date(modified), Summary: summary,
-			Affected: []esclusa.Affected{{Ecosystem: "npm", Name: "x"}}}
+		return esclusa.Advisory{
+			ID: "X-1", Modified: date(modified), Summary: summary,
+			Affected: []esclusa.Affected{{Ecosystem: "npm", Name: "x"}},
+		}
 	}
 	db := open(t, build(t,
 		source("osv/a", nil, batchOf(t, rec("2024-01-01", "old"))),
@@ -381,10 +383,18 @@ func TestClosed(t *testing.T) {
 
 func TestNormalName(t *testing.T) {
 	for _, c := range [][3]string{
-		{"PyPI", "Foo._-Bar", "foo-bar"}, {"PyPI", "_x_", "-x-"}, {"PyPI", "a-b", "a-b"}, {"PyPI", "a--b", "a-b"},
-		{"NuGet", "Newtonsoft.Json", "newtonsoft.json"}, {"Packagist", "Symfony/HTTP", "symfony/http"},
-		{"crates.io", "Serde_Json", "serde-json"}, {"npm", "JSONStream", "JSONStream"}, {"Go", "github.com/A/b", "github.com/A/b"},
-		{"Maven", "A:B", "A:B"}, {"RubyGems", "RedCloth", "RedCloth"}, {"Debian:12", "libX", "libX"},
+		{"PyPI", "Foo._-Bar", "foo-bar"},
+		{"PyPI", "_x_", "-x-"},
+		{"PyPI", "a-b", "a-b"},
+		{"PyPI", "a--b", "a-b"},
+		{"NuGet", "Newtonsoft.Json", "newtonsoft.json"},
+		{"Packagist", "Symfony/HTTP", "symfony/http"},
+		{"crates.io", "Serde_Json", "serde-json"},
+		{"npm", "JSONStream", "JSONStream"},
+		{"Go", "github.com/A/b", "github.com/A/b"},
+		{"Maven", "A:B", "A:B"},
+		{"RubyGems", "RedCloth", "RedCloth"},
+		{"Debian:12", "libX", "libX"},
 	} {
 		if got := advisory.NormalName(c[0], c[1]); got != c[2] {
 			t.Errorf("NormalName(%s, %s) = %q, want %q", c[0], c[1], got, c[2])

@@ -153,7 +153,8 @@ func putHead(a *esclusa.Advisory) ([]byte, error) {
 		what, text string
 		limit      int
 	}{
-		{"summary", a.Summary, maxText}, {"url", a.URL, maxText},
+		{"summary", a.Summary, maxText},
+		{"url", a.URL, maxText},
 		{"informational", a.Informational, maxID},
 	} {
 		if err := checkText(t.what, t.text, t.limit); err != nil {

@@ -387,8 +387,12 @@ func TestFolder(t *testing.T) {
 func TestRecord(t *testing.T) {
 	p := newPool(t, layer.DefaultLimits())
 	files := []file{
-		{Path: "a.pkg", Content: "a 1\nown b"}, {Path: "l", Link: "a.pkg"}, {Path: "h.pkg", Hard: "a.pkg"},
-		{Path: "gone", Whiteout: true}, {Path: "s.txt", Content: "sesame"}, {Path: "bad.pkg", Content: "x"},
+		{Path: "a.pkg", Content: "a 1\nown b"},
+		{Path: "l", Link: "a.pkg"},
+		{Path: "h.pkg", Hard: "a.pkg"},
+		{Path: "gone", Whiteout: true},
+		{Path: "s.txt", Content: "sesame"},
+		{Path: "bad.pkg", Content: "x"},
 	}
 	rec := read(t, p, files...)
 	a, err := rec.Encode()

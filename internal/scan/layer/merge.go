@@ -125,10 +125,26 @@ func dedupLinks(live []Placed) []Placed {
 	})
 }
 
+// pickDistro takes the os-release file where there is one (os-release(5):
+// /etc first); the older files of single distributions have no name in them.
 func (m *Merged) pickDistro() {
+	best := 0
 	for _, p := range m.Live {
-		if p.Result.Distro != nil && (m.Distro.ID == "" || p.Path == "etc/os-release" || p.Path == "usr/lib/os-release" && m.Distro.Version == "") {
-			m.Distro = *p.Result.Distro
+		d := p.Result.Distro
+		if d == nil {
+			continue
+		}
+		rank := 1
+		switch {
+		case p.Path == "etc/os-release":
+			rank = 4
+		case p.Path == "usr/lib/os-release":
+			rank = 3
+		case d.Name != "":
+			rank = 2
+		}
+		if rank > best {
+			best, m.Distro = rank, *d
 		}
 	}
 }

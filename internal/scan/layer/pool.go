@@ -29,7 +29,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		Entries: 20_000_000, Bytes: 256 << 30, Items: 500_000, Links: 1_000_000,
-		Gaps: 1_000, PathSize: 4096, Memory: 64 << 20, Hits: 10_000,
+		Gaps: 1_000, PathSize: 4096, Memory: 64 << 20, Hits: 100_000,
 	}
 }
 

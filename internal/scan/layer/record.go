@@ -77,7 +77,9 @@ func DecodeRecord(b []byte) (*Record, error) {
 	if xxhash.Sum64(body) != sum {
 		return nil, fmt.Errorf("%w: checksum differs", ErrRecord)
 	}
-	mode, err := cbor.DecOptions{MaxArrayElements: 1 << 24, MaxMapPairs: 1 << 20}.DecMode()
+	// File names are bytes, not text: a name that is no UTF-8 must not cost the
+	// layer its place in the cache.
+	mode, err := cbor.DecOptions{MaxArrayElements: 1 << 24, MaxMapPairs: 1 << 20, UTF8: cbor.UTF8DecodeInvalid}.DecMode()
 	if err != nil {
 		return nil, err
 	}

@@ -91,18 +91,23 @@ func rec(id, ecosystem, name, r string, more ...func(*esclusa.Advisory)) esclusa
 func aliases(ids ...string) func(*esclusa.Advisory) {
 	return func(a *esclusa.Advisory) { a.Aliases = ids }
 }
+
 func upstream(ids ...string) func(*esclusa.Advisory) {
 	return func(a *esclusa.Advisory) { a.Upstream = ids }
 }
+
 func versions(vs ...string) func(*esclusa.Advisory) {
 	return func(a *esclusa.Advisory) { a.Affected[0].Versions = vs }
 }
+
 func vector(v string) func(*esclusa.Advisory) {
 	return func(a *esclusa.Advisory) { a.CVSS = []string{v} }
 }
+
 func word(s esclusa.Severity) func(*esclusa.Advisory) {
 	return func(a *esclusa.Advisory) { a.Severity = s }
 }
+
 func published(s string) func(*esclusa.Advisory) {
 	return func(a *esclusa.Advisory) { a.Published = day(s) }
 }
@@ -150,106 +155,270 @@ func TestRules(t *testing.T) {
 		pkgs []esclusa.Package
 		want []string
 	}{
-		{"a source's advisory hits its binary, one row for each CVE", []esclusa.Advisory{dsa},
-			[]esclusa.Package{debian("3.0.11-1~deb12u1")}, []string{"CVE-2024-1 3.0.11-1~deb12u2", "CVE-2024-2 3.0.11-1~deb12u2"}},
+		{
+			"a source's advisory hits its binary, one row for each CVE",
+			[]esclusa.Advisory{dsa},
+			[]esclusa.Package{debian("3.0.11-1~deb12u1")},
+			[]string{"CVE-2024-1 3.0.11-1~deb12u2", "CVE-2024-2 3.0.11-1~deb12u2"},
+		},
 		{"at the fix", []esclusa.Advisory{dsa}, []esclusa.Package{debian("3.0.11-1~deb12u2")}, nil},
-		{"another release", []esclusa.Advisory{dsa},
-			[]esclusa.Package{distro(pkg("deb", "openssl", "1.1.1-1"), "debian:11", "", "")}, nil},
-		{"a binary of that name from another source", []esclusa.Advisory{dsa},
-			[]esclusa.Package{distro(pkg("deb", "openssl", "1.0-1"), "debian:12", "other", "1.0-1")}, nil},
-		{"the source's version decides, not the binary's", []esclusa.Advisory{dsa},
+		{
+			"another release",
+			[]esclusa.Advisory{dsa},
+			[]esclusa.Package{distro(pkg("deb", "openssl", "1.1.1-1"), "debian:11", "", "")},
+			nil,
+		},
+		{
+			"a binary of that name from another source",
+			[]esclusa.Advisory{dsa},
+			[]esclusa.Package{distro(pkg("deb", "openssl", "1.0-1"), "debian:12", "other", "1.0-1")},
+			nil,
+		},
+		{
+			"the source's version decides, not the binary's",
+			[]esclusa.Advisory{dsa},
 			[]esclusa.Package{distro(pkg("deb", "libssl3", "9:1"), "debian:12", "openssl", "3.0.9-1")},
-			[]string{"CVE-2024-1 3.0.11-1~deb12u2", "CVE-2024-2 3.0.11-1~deb12u2"}},
-		{"an epoch", []esclusa.Advisory{rec("CVE-1", "Debian:12", "x", "0 <1:1.0-1")},
-			[]esclusa.Package{distro(pkg("deb", "x", "5.0-1"), "debian:12", "", "")}, []string{"CVE-1 1:1.0-1"}},
-		{"code names of purls", []esclusa.Advisory{rec("CVE-1", "Debian:8", "x", "0 <2")},
-			[]esclusa.Package{distro(pkg("deb", "x", "1"), "debian:jessie", "", ""), distro(pkg("deb", "x", "1"), "debian:stretch", "", "")}, []string{"CVE-1 2"}},
+			[]string{"CVE-2024-1 3.0.11-1~deb12u2", "CVE-2024-2 3.0.11-1~deb12u2"},
+		},
+		{
+			"an epoch",
+			[]esclusa.Advisory{rec("CVE-1", "Debian:12", "x", "0 <1:1.0-1")},
+			[]esclusa.Package{distro(pkg("deb", "x", "5.0-1"), "debian:12", "", "")},
+			[]string{"CVE-1 1:1.0-1"},
+		},
+		{
+			"code names of purls",
+			[]esclusa.Advisory{rec("CVE-1", "Debian:8", "x", "0 <2")},
+			[]esclusa.Package{distro(pkg("deb", "x", "1"), "debian:jessie", "", ""), distro(pkg("deb", "x", "1"), "debian:stretch", "", "")},
+			[]string{"CVE-1 2"},
+		},
 
-		{"rpm: the binary's name", []esclusa.Advisory{rec("ALSA-1", "AlmaLinux:9", "openssl-libs", "0 <1:3.0.7-27.el9", upstream("CVE-3"))},
-			[]esclusa.Package{distro(pkg("rpm", "openssl-libs", "1:3.0.7-6.el9"), "almalinux:9.4", "openssl", "3.0.7-6.el9")}, []string{"CVE-3 1:3.0.7-27.el9"}},
-		{"rpm: fixed in the base, another name", []esclusa.Advisory{rec("ALSA-1", "AlmaLinux:9", "openssl-libs", "0 <1:3.0.7-27.el9", upstream("CVE-3"))},
-			[]esclusa.Package{distro(pkg("rpm", "openssl-libs", "1:3.0.7-27.el9_1"), "almalinux:9.4", "", ""), distro(pkg("rpm", "openssl", "1:3.0.7-6.el9"), "almalinux:9.4", "", "")}, nil},
-		{"alpine", []esclusa.Advisory{rec("CVE-4", "Alpine:v3.19", "openssl", "0 <3.1.4-r6")},
-			[]esclusa.Package{distro(pkg("apk", "libcrypto3", "3.1.4-r5"), "alpine:3.19.1", "openssl", "")}, []string{"CVE-4 3.1.4-r6"}},
-		{"alpine, another branch", []esclusa.Advisory{rec("CVE-4", "Alpine:v3.18", "openssl", "0 <3.1.4-r6")},
-			[]esclusa.Package{distro(pkg("apk", "libcrypto3", "3.1.4-r5"), "alpine:3.19.1", "openssl", "")}, nil},
-		{"ubuntu with LTS, and Pro", []esclusa.Advisory{
-			rec("UBUNTU-CVE-2020-5", "Ubuntu:22.04:LTS", "x", "0 <2", upstream("CVE-2020-5")), rec("UBUNTU-CVE-2020-6", "Ubuntu:Pro:22.04:LTS", "x", "0 <2+esm1", upstream("CVE-2020-6"))},
-			[]esclusa.Package{distro(pkg("deb", "x", "1"), "ubuntu:22.04", "", "")}, []string{"CVE-2020-5 2", "CVE-2020-6 2+esm1"}},
-		{"ubuntu: FIPS and another release", []esclusa.Advisory{
-			rec("UBUNTU-CVE-2020-5", "Ubuntu:Pro:FIPS:22.04:LTS", "x", "0 <2"), rec("UBUNTU-CVE-2020-6", "Ubuntu:24.04:LTS", "x", "0 <2")},
-			[]esclusa.Package{distro(pkg("deb", "x", "1"), "ubuntu:22.04", "", "")}, nil},
-		{"an upstream that is another record of the same flaw", []esclusa.Advisory{rec("USN-1", "Ubuntu:22.04:LTS", "x", "0 <2", upstream("CVE-2020-5", "UBUNTU-CVE-2020-5"))},
-			[]esclusa.Package{distro(pkg("deb", "x", "1"), "ubuntu:22.04", "", "")}, []string{"CVE-2020-5 2"}},
-		{"red hat by CPE", []esclusa.Advisory{rec("RHSA-1", "Red Hat:enterprise_linux:9::baseos", "x", "0 <2-1", upstream("CVE-7")), rec("RHSA-2", "Red Hat:rhel_eus:9.2::baseos", "x", "0 <3-1", upstream("CVE-8"))},
-			[]esclusa.Package{distro(pkg("rpm", "x", "1-1"), "rhel:9.4", "", "")}, []string{"CVE-7 2-1"}},
-		{"suse module and leap", []esclusa.Advisory{rec("SUSE-1", "SUSE:Linux Enterprise Module for Basesystem 15 SP5", "x", "0 <2-1", upstream("CVE-9")), rec("openSUSE-1", "openSUSE:Leap 15.5", "x", "0 <3-1", upstream("CVE-10"))},
+		{
+			"rpm: the binary's name",
+			[]esclusa.Advisory{rec("ALSA-1", "AlmaLinux:9", "openssl-libs", "0 <1:3.0.7-27.el9", upstream("CVE-3"))},
+			[]esclusa.Package{distro(pkg("rpm", "openssl-libs", "1:3.0.7-6.el9"), "almalinux:9.4", "openssl", "3.0.7-6.el9")},
+			[]string{"CVE-3 1:3.0.7-27.el9"},
+		},
+		{
+			"rpm: fixed in the base, another name",
+			[]esclusa.Advisory{rec("ALSA-1", "AlmaLinux:9", "openssl-libs", "0 <1:3.0.7-27.el9", upstream("CVE-3"))},
+			[]esclusa.Package{distro(pkg("rpm", "openssl-libs", "1:3.0.7-27.el9_1"), "almalinux:9.4", "", ""), distro(pkg("rpm", "openssl", "1:3.0.7-6.el9"), "almalinux:9.4", "", "")},
+			nil,
+		},
+		{
+			"alpine",
+			[]esclusa.Advisory{rec("CVE-4", "Alpine:v3.19", "openssl", "0 <3.1.4-r6")},
+			[]esclusa.Package{distro(pkg("apk", "libcrypto3", "3.1.4-r5"), "alpine:3.19.1", "openssl", "")},
+			[]string{"CVE-4 3.1.4-r6"},
+		},
+		{
+			"alpine, another branch",
+			[]esclusa.Advisory{rec("CVE-4", "Alpine:v3.18", "openssl", "0 <3.1.4-r6")},
+			[]esclusa.Package{distro(pkg("apk", "libcrypto3", "3.1.4-r5"), "alpine:3.19.1", "openssl", "")},
+			nil,
+		},
+		{
+			"ubuntu with LTS, and Pro",
+			[]esclusa.Advisory{
+				rec("UBUNTU-CVE-2020-5", "Ubuntu:22.04:LTS", "x", "0 <2", upstream("CVE-2020-5")), rec("UBUNTU-CVE-2020-6", "Ubuntu:Pro:22.04:LTS", "x", "0 <2+esm1", upstream("CVE-2020-6")),
+			},
+			[]esclusa.Package{distro(pkg("deb", "x", "1"), "ubuntu:22.04", "", "")},
+			[]string{"CVE-2020-5 2", "CVE-2020-6 2+esm1"},
+		},
+		{
+			"ubuntu: FIPS and another release",
+			[]esclusa.Advisory{
+				rec("UBUNTU-CVE-2020-5", "Ubuntu:Pro:FIPS:22.04:LTS", "x", "0 <2"), rec("UBUNTU-CVE-2020-6", "Ubuntu:24.04:LTS", "x", "0 <2"),
+			},
+			[]esclusa.Package{distro(pkg("deb", "x", "1"), "ubuntu:22.04", "", "")},
+			nil,
+		},
+		{
+			"an upstream that is another record of the same flaw",
+			[]esclusa.Advisory{rec("USN-1", "Ubuntu:22.04:LTS", "x", "0 <2", upstream("CVE-2020-5", "UBUNTU-CVE-2020-5"))},
+			[]esclusa.Package{distro(pkg("deb", "x", "1"), "ubuntu:22.04", "", "")},
+			[]string{"CVE-2020-5 2"},
+		},
+		{
+			"red hat by CPE",
+			[]esclusa.Advisory{rec("RHSA-1", "Red Hat:enterprise_linux:9::baseos", "x", "0 <2-1", upstream("CVE-7")), rec("RHSA-2", "Red Hat:rhel_eus:9.2::baseos", "x", "0 <3-1", upstream("CVE-8"))},
+			[]esclusa.Package{distro(pkg("rpm", "x", "1-1"), "rhel:9.4", "", "")},
+			[]string{"CVE-7 2-1"},
+		},
+		{
+			"suse module and leap",
+			[]esclusa.Advisory{rec("SUSE-1", "SUSE:Linux Enterprise Module for Basesystem 15 SP5", "x", "0 <2-1", upstream("CVE-9")), rec("openSUSE-1", "openSUSE:Leap 15.5", "x", "0 <3-1", upstream("CVE-10"))},
 			[]esclusa.Package{distro(pkg("rpm", "libx1", "1-1"), "sles:15.5", "x", ""), distro(pkg("rpm", "libx1", "1-1"), "opensuse-leap:15.5", "x", ""), distro(pkg("rpm", "libx1", "1-1"), "sles:15.4", "x", "")},
-			[]string{"CVE-9 2-1", "CVE-10 3-1"}},
+			[]string{"CVE-9 2-1", "CVE-10 3-1"},
+		},
 
-		{"a module's stream", []esclusa.Advisory{{ID: "ALSA-2", Summary: "Important: nodejs:18 security update", Upstream: []string{"CVE-11"}, Affected: []esclusa.Affected{
-			{Ecosystem: "AlmaLinux:8", Name: "nodejs", Ranges: events("0 <1:18.14.2-2.module_el8.7.0+1")}}}},
+		{
+			"a module's stream",
+			[]esclusa.Advisory{{ID: "ALSA-2", Summary: "Important: nodejs:18 security update", Upstream: []string{"CVE-11"}, Affected: []esclusa.Affected{
+				{Ecosystem: "AlmaLinux:8", Name: "nodejs", Ranges: events("0 <1:18.14.2-2.module_el8.7.0+1")},
+			}}},
 			[]esclusa.Package{modular("nodejs", "1:18.9.1-1.module_el8.6.0+1", "nodejs:18"), modular("nodejs", "1:16.9.1-1.module_el8.6.0+1", "nodejs:16"), modular("nodejs", "1:10.1.1-1.el8", "")},
-			[]string{"CVE-11 1:18.14.2-2.module_el8.7.0+1"}},
-		{"a stream told by the version alone", []esclusa.Advisory{{ID: "ALSA-5", Summary: "mariadb:10.5 security update", Upstream: []string{"CVE-14"}, Affected: []esclusa.Affected{
-			{Ecosystem: "AlmaLinux:8", Name: "mariadb", Ranges: events("0 <3:10.5.9-4.module_el8.7.0+1")}}}},
-			[]esclusa.Package{modular("mariadb", "3:10.3.28-1.module_el8.3.0+757", ""), modular("mariadb", "3:10.5.1-1.module_el8.3.0+757", "")}, []string{"CVE-14 3:10.5.9-4.module_el8.7.0+1"}},
-		{"two streams in one title", []esclusa.Advisory{{ID: "ALSA-3", Summary: "virt:rhel and virt-devel:rhel security update", Upstream: []string{"CVE-12"}, Affected: []esclusa.Affected{
-			{Ecosystem: "AlmaLinux:8", Name: "x", Ranges: events("0 <2-2.module_el8.7.0+1")}}}},
-			[]esclusa.Package{modular("x", "2-1.module_el8.6.0+1", "virt-devel:rhel")}, []string{"CVE-12 2-2.module_el8.7.0+1"}},
-		{"a module's build for an older minor", []esclusa.Advisory{{ID: "ALSA-4", Upstream: []string{"CVE-13"}, Affected: []esclusa.Affected{
-			{Ecosystem: "AlmaLinux:8", Name: "x", Ranges: events("0 <2-2.module_el8.5.0+119+9a")}, {Ecosystem: "AlmaLinux:8", Name: "x", Ranges: events("0 <2-2.module_el8.3.0+2044+12")}}}},
-			[]esclusa.Package{modular("x", "2-2.module_el8.3.0+2044+12", ""), modular("x", "2-1.module_el8.6.0+1", "")}, []string{"CVE-13 2-2.module_el8.5.0+119+9a"}},
+			[]string{"CVE-11 1:18.14.2-2.module_el8.7.0+1"},
+		},
+		{
+			"a stream told by the version alone",
+			[]esclusa.Advisory{{ID: "ALSA-5", Summary: "mariadb:10.5 security update", Upstream: []string{"CVE-14"}, Affected: []esclusa.Affected{
+				{Ecosystem: "AlmaLinux:8", Name: "mariadb", Ranges: events("0 <3:10.5.9-4.module_el8.7.0+1")},
+			}}},
+			[]esclusa.Package{modular("mariadb", "3:10.3.28-1.module_el8.3.0+757", ""), modular("mariadb", "3:10.5.1-1.module_el8.3.0+757", "")},
+			[]string{"CVE-14 3:10.5.9-4.module_el8.7.0+1"},
+		},
+		{
+			"two streams in one title",
+			[]esclusa.Advisory{{ID: "ALSA-3", Summary: "virt:rhel and virt-devel:rhel security update", Upstream: []string{"CVE-12"}, Affected: []esclusa.Affected{
+				{Ecosystem: "AlmaLinux:8", Name: "x", Ranges: events("0 <2-2.module_el8.7.0+1")},
+			}}},
+			[]esclusa.Package{modular("x", "2-1.module_el8.6.0+1", "virt-devel:rhel")},
+			[]string{"CVE-12 2-2.module_el8.7.0+1"},
+		},
+		{
+			"a module's build for an older minor",
+			[]esclusa.Advisory{{ID: "ALSA-4", Upstream: []string{"CVE-13"}, Affected: []esclusa.Affected{
+				{Ecosystem: "AlmaLinux:8", Name: "x", Ranges: events("0 <2-2.module_el8.5.0+119+9a")}, {Ecosystem: "AlmaLinux:8", Name: "x", Ranges: events("0 <2-2.module_el8.3.0+2044+12")},
+			}}},
+			[]esclusa.Package{modular("x", "2-2.module_el8.3.0+2044+12", ""), modular("x", "2-1.module_el8.6.0+1", "")},
+			[]string{"CVE-13 2-2.module_el8.5.0+119+9a"},
+		},
 
-		{"a range", []esclusa.Advisory{rec("GHSA-a", "npm", "x", "0 <1.2.0 2.0.0 <2.3.0")},
-			[]esclusa.Package{pkg("npm", "x", "1.1.9"), pkg("npm", "x", "1.2.0"), pkg("npm", "x", "2.0.0"), pkg("npm", "x", "2.3.0")}, []string{"GHSA-a 1.2.0", "GHSA-a 2.3.0"}},
-		{"last affected, with the fix shown", []esclusa.Advisory{rec("GHSA-a", "npm", "x", "0 <=2.1.1 !2.1.3")},
-			[]esclusa.Package{pkg("npm", "x", "2.1.1"), pkg("npm", "x", "2.1.2"), pkg("npm", "x", "2.1.3")}, []string{"GHSA-a 2.1.3"}},
-		{"a prerelease of the fix", []esclusa.Advisory{rec("GHSA-a", "npm", "x", "0 <2.0.0")},
-			[]esclusa.Package{pkg("npm", "x", "2.0.0-rc.1"), pkg("npm", "x", "2.0.0+build")}, []string{"GHSA-a 2.0.0"}},
-		{"a limit", []esclusa.Advisory{rec("GHSA-a", "npm", "x", "1.0.0 ^2.0.0")},
-			[]esclusa.Package{pkg("npm", "x", "1.5.0"), pkg("npm", "x", "2.0.0")}, []string{"GHSA-a"}},
-		{"unordered events", []esclusa.Advisory{rec("GHSA-a", "npm", "x", "0 2.0.0 <1.2.0 <2.3.0")},
-			[]esclusa.Package{pkg("npm", "x", "1.1.9"), pkg("npm", "x", "1.2.0"), pkg("npm", "x", "2.1.0"), pkg("npm", "x", "2.3.0")}, []string{"GHSA-a 1.2.0", "GHSA-a 2.3.0"}},
-		{"intervals in falling order", []esclusa.Advisory{rec("GHSA-a", "npm", "x", "2.0.0 <2.3.0 0 <1.2.0")},
-			[]esclusa.Package{pkg("npm", "x", "1.1.9"), pkg("npm", "x", "1.2.0"), pkg("npm", "x", "2.1.0"), pkg("npm", "x", "2.3.0")}, []string{"GHSA-a 1.2.0", "GHSA-a 2.3.0"}},
-		{"a list beside a range", []esclusa.Advisory{rec("PYSEC-1", "PyPI", "x", "2.0 <2.3", versions("1.0"))},
-			[]esclusa.Package{pkg("pypi", "x", "1.0"), pkg("pypi", "x", "1.1"), pkg("pypi", "x", "2.1")}, []string{"PYSEC-1 2.3", "PYSEC-1 2.3"}},
-		{"a list alone: the same version in another spelling", []esclusa.Advisory{rec("CVE-1", "Maven", "g:a", "", versions("1.0", "2.0"))},
-			[]esclusa.Package{pkg("maven", "g:a", "1.0.0"), pkg("maven", "g:a", "1.5")}, []string{"CVE-1"}},
-		{"go versions", []esclusa.Advisory{rec("GO-1", "Go", "example.com/x", "0 <1.2.3")},
-			[]esclusa.Package{pkg("golang", "example.com/x", "v1.2.3-0.20200101000000-abcdefabcdef"), pkg("golang", "example.com/x", "v1.2.4-0.20200101000000-abcdefabcdef"), pkg("golang", "example.com/x", "v1.2.3+incompatible")}, []string{"GO-1 1.2.3"}},
-		{"stdlib and toolchain are two", []esclusa.Advisory{rec("GO-2", "Go", "stdlib", "0 <1.21.8 1.22.0-0 <1.22.1"), rec("GO-3", "Go", "toolchain", "0 <1.22.1")},
-			[]esclusa.Package{pkg("golang", "stdlib", "1.22.0"), pkg("golang", "stdlib", "1.21.8")}, []string{"GO-2 1.22.1"}},
+		{
+			"a range",
+			[]esclusa.Advisory{rec("GHSA-a", "npm", "x", "0 <1.2.0 2.0.0 <2.3.0")},
+			[]esclusa.Package{pkg("npm", "x", "1.1.9"), pkg("npm", "x", "1.2.0"), pkg("npm", "x", "2.0.0"), pkg("npm", "x", "2.3.0")},
+			[]string{"GHSA-a 1.2.0", "GHSA-a 2.3.0"},
+		},
+		{
+			"last affected, with the fix shown",
+			[]esclusa.Advisory{rec("GHSA-a", "npm", "x", "0 <=2.1.1 !2.1.3")},
+			[]esclusa.Package{pkg("npm", "x", "2.1.1"), pkg("npm", "x", "2.1.2"), pkg("npm", "x", "2.1.3")},
+			[]string{"GHSA-a 2.1.3"},
+		},
+		{
+			"a prerelease of the fix",
+			[]esclusa.Advisory{rec("GHSA-a", "npm", "x", "0 <2.0.0")},
+			[]esclusa.Package{pkg("npm", "x", "2.0.0-rc.1"), pkg("npm", "x", "2.0.0+build")},
+			[]string{"GHSA-a 2.0.0"},
+		},
+		{
+			"a limit",
+			[]esclusa.Advisory{rec("GHSA-a", "npm", "x", "1.0.0 ^2.0.0")},
+			[]esclusa.Package{pkg("npm", "x", "1.5.0"), pkg("npm", "x", "2.0.0")},
+			[]string{"GHSA-a"},
+		},
+		{
+			"unordered events",
+			[]esclusa.Advisory{rec("GHSA-a", "npm", "x", "0 2.0.0 <1.2.0 <2.3.0")},
+			[]esclusa.Package{pkg("npm", "x", "1.1.9"), pkg("npm", "x", "1.2.0"), pkg("npm", "x", "2.1.0"), pkg("npm", "x", "2.3.0")},
+			[]string{"GHSA-a 1.2.0", "GHSA-a 2.3.0"},
+		},
+		{
+			"intervals in falling order",
+			[]esclusa.Advisory{rec("GHSA-a", "npm", "x", "2.0.0 <2.3.0 0 <1.2.0")},
+			[]esclusa.Package{pkg("npm", "x", "1.1.9"), pkg("npm", "x", "1.2.0"), pkg("npm", "x", "2.1.0"), pkg("npm", "x", "2.3.0")},
+			[]string{"GHSA-a 1.2.0", "GHSA-a 2.3.0"},
+		},
+		{
+			"a list beside a range",
+			[]esclusa.Advisory{rec("PYSEC-1", "PyPI", "x", "2.0 <2.3", versions("1.0"))},
+			[]esclusa.Package{pkg("pypi", "x", "1.0"), pkg("pypi", "x", "1.1"), pkg("pypi", "x", "2.1")},
+			[]string{"PYSEC-1 2.3", "PYSEC-1 2.3"},
+		},
+		{
+			"a list alone: the same version in another spelling",
+			[]esclusa.Advisory{rec("CVE-1", "Maven", "g:a", "", versions("1.0", "2.0"))},
+			[]esclusa.Package{pkg("maven", "g:a", "1.0.0"), pkg("maven", "g:a", "1.5")},
+			[]string{"CVE-1"},
+		},
+		{
+			"go versions",
+			[]esclusa.Advisory{rec("GO-1", "Go", "example.com/x", "0 <1.2.3")},
+			[]esclusa.Package{pkg("golang", "example.com/x", "v1.2.3-0.20200101000000-abcdefabcdef"), pkg("golang", "example.com/x", "v1.2.4-0.20200101000000-abcdefabcdef"), pkg("golang", "example.com/x", "v1.2.3+incompatible")},
+			[]string{"GO-1 1.2.3"},
+		},
+		{
+			"stdlib and toolchain are two",
+			[]esclusa.Advisory{rec("GO-2", "Go", "stdlib", "0 <1.21.8 1.22.0-0 <1.22.1"), rec("GO-3", "Go", "toolchain", "0 <1.22.1")},
+			[]esclusa.Package{pkg("golang", "stdlib", "1.22.0"), pkg("golang", "stdlib", "1.21.8")},
+			[]string{"GO-2 1.22.1"},
+		},
 
-		{"withdrawn", []esclusa.Advisory{rec("GHSA-a", "npm", "x", "0", func(a *esclusa.Advisory) { a.Withdrawn = day("2024-01-01") })},
-			[]esclusa.Package{pkg("npm", "x", "1.0.0")}, nil},
-		{"malicious: range, version, both", []esclusa.Advisory{
-			rec("MAL-1", "npm", "a", "0", malicious), rec("MAL-2", "npm", "b", "", versions("1.0.7"), malicious), rec("MAL-3", "npm", "c", "0 <2.0.0", versions("3.0.0"), malicious)},
+		{
+			"withdrawn",
+			[]esclusa.Advisory{rec("GHSA-a", "npm", "x", "0", func(a *esclusa.Advisory) { a.Withdrawn = day("2024-01-01") })},
+			[]esclusa.Package{pkg("npm", "x", "1.0.0")},
+			nil,
+		},
+		{
+			"malicious: range, version, both",
+			[]esclusa.Advisory{
+				rec("MAL-1", "npm", "a", "0", malicious), rec("MAL-2", "npm", "b", "", versions("1.0.7"), malicious), rec("MAL-3", "npm", "c", "0 <2.0.0", versions("3.0.0"), malicious),
+			},
 			[]esclusa.Package{pkg("npm", "a", "9.9.9"), pkg("npm", "b", "1.0.7"), pkg("npm", "b", "1.0.8"), pkg("npm", "c", "1.0.0"), pkg("npm", "c", "2.0.0"), pkg("npm", "c", "3.0.0")},
-			[]string{"MAL-1 malicious-package", "MAL-2 malicious-package", "MAL-3 malicious-package", "MAL-3 malicious-package"}},
-		{"informational", []esclusa.Advisory{rec("RUSTSEC-1", "crates.io", "x", "0.0.0-0", func(a *esclusa.Advisory) { a.Informational = "unmaintained" })},
-			[]esclusa.Package{pkg("cargo", "x", "1.0.0")}, []string{"RUSTSEC-1 notice"}},
-		{"an update that mends no flaw", []esclusa.Advisory{rec("ALBA-1", "AlmaLinux:9", "x", "0 <2-1", func(a *esclusa.Advisory) { a.Informational = "bugfix" })},
-			[]esclusa.Package{distro(pkg("rpm", "x", "1-1"), "almalinux:9", "", "")}, nil},
+			[]string{"MAL-1 malicious-package", "MAL-2 malicious-package", "MAL-3 malicious-package", "MAL-3 malicious-package"},
+		},
+		{
+			"informational",
+			[]esclusa.Advisory{rec("RUSTSEC-1", "crates.io", "x", "0.0.0-0", func(a *esclusa.Advisory) { a.Informational = "unmaintained" })},
+			[]esclusa.Package{pkg("cargo", "x", "1.0.0")},
+			[]string{"RUSTSEC-1 notice"},
+		},
+		{
+			"an update that mends no flaw",
+			[]esclusa.Advisory{rec("ALBA-1", "AlmaLinux:9", "x", "0 <2-1", func(a *esclusa.Advisory) { a.Informational = "bugfix" })},
+			[]esclusa.Package{distro(pkg("rpm", "x", "1-1"), "almalinux:9", "", "")},
+			nil,
+		},
 
-		{"one flaw in three databases is one row", []esclusa.Advisory{
-			rec("PYSEC-1", "PyPI", "x", "0 <1.5", aliases("CVE-2024-9", "GHSA-b")), rec("GHSA-b", "PyPI", "x", "0 <1.4", aliases("CVE-2024-9")), rec("OSV-1", "PyPI", "x", "0 <1.4", aliases("PYSEC-1"))},
-			[]esclusa.Package{pkg("pypi", "x", "1.0")}, []string{"CVE-2024-9 1.5"}},
-		{"joined by the third", []esclusa.Advisory{
-			rec("GHSA-a", "npm", "x", "0 <1.5.0"), rec("GHSA-b", "npm", "x", "0 <1.4.0"), rec("GHSA-c", "npm", "x", "0 <1.4.0", aliases("GHSA-a", "GHSA-b"))},
-			[]esclusa.Package{pkg("npm", "x", "1.0.0")}, []string{"GHSA-a 1.5.0"}},
-		{"two flaws stay two rows", []esclusa.Advisory{rec("GHSA-a", "npm", "x", "0 <1.5.0"), rec("GHSA-b", "npm", "x", "0 <1.4.0")},
-			[]esclusa.Package{pkg("npm", "x", "1.0.0")}, []string{"GHSA-a 1.5.0", "GHSA-b 1.4.0"}},
+		{
+			"one flaw in three databases is one row",
+			[]esclusa.Advisory{
+				rec("PYSEC-1", "PyPI", "x", "0 <1.5", aliases("CVE-2024-9", "GHSA-b")), rec("GHSA-b", "PyPI", "x", "0 <1.4", aliases("CVE-2024-9")), rec("OSV-1", "PyPI", "x", "0 <1.4", aliases("PYSEC-1")),
+			},
+			[]esclusa.Package{pkg("pypi", "x", "1.0")},
+			[]string{"CVE-2024-9 1.5"},
+		},
+		{
+			"joined by the third",
+			[]esclusa.Advisory{
+				rec("GHSA-a", "npm", "x", "0 <1.5.0"), rec("GHSA-b", "npm", "x", "0 <1.4.0"), rec("GHSA-c", "npm", "x", "0 <1.4.0", aliases("GHSA-a", "GHSA-b")),
+			},
+			[]esclusa.Package{pkg("npm", "x", "1.0.0")},
+			[]string{"GHSA-a 1.5.0"},
+		},
+		{
+			"two flaws stay two rows",
+			[]esclusa.Advisory{rec("GHSA-a", "npm", "x", "0 <1.5.0"), rec("GHSA-b", "npm", "x", "0 <1.4.0")},
+			[]esclusa.Package{pkg("npm", "x", "1.0.0")},
+			[]string{"GHSA-a 1.5.0", "GHSA-b 1.4.0"},
+		},
 
-		{"an installed version that is none", []esclusa.Advisory{rec("GO-1", "Go", "example.com/x", "0 <1.2.3")},
-			[]esclusa.Package{pkg("golang", "example.com/x", "(devel)"), pkg("golang", "example.com/nothing", "(devel)")}, []string{"gap item: version of example.com/x"}},
-		{"an advisory's version that is none; the other one is reported", []esclusa.Advisory{rec("PYSEC-1", "PyPI", "x", "0 <2004d"), rec("PYSEC-2", "PyPI", "x", "0 <2.0")},
-			[]esclusa.Package{pkg("pypi", "x", "1.0")}, []string{"PYSEC-2 2.0", "gap item: advisory PYSEC-1 on x"}},
-		{"an advisory without versions", []esclusa.Advisory{rec("PYSEC-1", "PyPI", "x", "")},
-			[]esclusa.Package{pkg("pypi", "x", "1.0")}, []string{"gap item: advisory PYSEC-1 on x"}},
-		{"no feed for an ecosystem: once", nil,
-			[]esclusa.Package{pkg("hex", "a", "1.0.0"), pkg("hex", "b", "1.0.0")}, []string{"gap feed: feed osv/Hex"}},
+		{
+			"an installed version that is none",
+			[]esclusa.Advisory{rec("GO-1", "Go", "example.com/x", "0 <1.2.3")},
+			[]esclusa.Package{pkg("golang", "example.com/x", "(devel)"), pkg("golang", "example.com/nothing", "(devel)")},
+			[]string{"gap item: version of example.com/x"},
+		},
+		{
+			"an advisory's version that is none; the other one is reported",
+			[]esclusa.Advisory{rec("PYSEC-1", "PyPI", "x", "0 <2004d"), rec("PYSEC-2", "PyPI", "x", "0 <2.0")},
+			[]esclusa.Package{pkg("pypi", "x", "1.0")},
+			[]string{"PYSEC-2 2.0", "gap item: advisory PYSEC-1 on x"},
+		},
+		{
+			"an advisory without versions",
+			[]esclusa.Advisory{rec("PYSEC-1", "PyPI", "x", "")},
+			[]esclusa.Package{pkg("pypi", "x", "1.0")},
+			[]string{"gap item: advisory PYSEC-1 on x"},
+		},
+		{
+			"no feed for an ecosystem: once", nil,
+			[]esclusa.Package{pkg("hex", "a", "1.0.0"), pkg("hex", "b", "1.0.0")},
+			[]string{"gap feed: feed osv/Hex"},
+		},
 		{"no ecosystem for a type", nil, []esclusa.Package{pkg("conda", "a", "1.0")}, []string{"gap feed: packages of type conda"}},
 		{"unknown distribution: once", nil, []esclusa.Package{distro(pkg("deb", "a", "1"), "devuan:5", "", ""), distro(pkg("deb", "b", "1"), "devuan:5", "", "")}, []string{"gap system: deb packages of devuan"}},
 		{"unknown release", nil, []esclusa.Package{distro(pkg("apk", "a", "1"), "alpine:edge", "", "")}, []string{"gap system: apk packages of alpine"}},

@@ -48,7 +48,8 @@ func TestVEX(t *testing.T) {
 		{"an empty product", []match.Statement{say(na, "CVE-2024-1", match.Product{})}, ""},
 		{"the latest wins, in any order", []match.Statement{
 			say(esclusa.VEXStatement{Status: esclusa.VEXAffected, At: day("2024-02-02")}, "CVE-2024-1", match.Product{ID: digest}),
-			say(na, "CVE-2024-1", match.Product{ID: digest})}, esclusa.VEXAffected},
+			say(na, "CVE-2024-1", match.Product{ID: digest}),
+		}, esclusa.VEXAffected},
 	} {
 		out := match.Match(match.Input{Packages: []esclusa.Package{p}, Image: image, Advisories: adv, VEX: c.in})
 		if len(out.Findings) != 1 {

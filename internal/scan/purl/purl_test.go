@@ -160,11 +160,14 @@ func TestPackage(t *testing.T) {
 		want esclusa.Package
 	}{
 		{"pkg:deb/debian/libssl3@3.0.11-1~deb12u2?arch=amd64&distro=debian-12&upstream=openssl", esclusa.Package{
-			Type: "deb", Name: "libssl3", Version: "3.0.11-1~deb12u2", Arch: "amd64", Distro: "debian:12", Source: esclusa.SourcePackage{Name: "openssl"}}},
+			Type: "deb", Name: "libssl3", Version: "3.0.11-1~deb12u2", Arch: "amd64", Distro: "debian:12", Source: esclusa.SourcePackage{Name: "openssl"},
+		}},
 		{"pkg:rpm/almalinux/nodejs@18.1.0-1.el9?arch=x86_64&distro=almalinux-9.4&epoch=1&rpmmod=nodejs:18", esclusa.Package{
-			Type: "rpm", Name: "nodejs", Version: "1:18.1.0-1.el9", Arch: "x86_64", Distro: "almalinux:9.4", Modular: "nodejs:18"}},
+			Type: "rpm", Name: "nodejs", Version: "1:18.1.0-1.el9", Arch: "x86_64", Distro: "almalinux:9.4", Modular: "nodejs:18",
+		}},
 		{"pkg:apk/alpine/libcrypto3@3.1.4-r5?arch=x86_64&distro=alpine-3.19.1&upstream=openssl", esclusa.Package{
-			Type: "apk", Name: "libcrypto3", Version: "3.1.4-r5", Arch: "x86_64", Distro: "alpine:3.19.1", Source: esclusa.SourcePackage{Name: "openssl"}}},
+			Type: "apk", Name: "libcrypto3", Version: "3.1.4-r5", Arch: "x86_64", Distro: "alpine:3.19.1", Source: esclusa.SourcePackage{Name: "openssl"},
+		}},
 		{"pkg:npm/%40babel/core@7.0.0", esclusa.Package{Type: "npm", Name: "@babel/core", Version: "7.0.0"}},
 		{"pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1", esclusa.Package{Type: "maven", Name: "org.apache.logging.log4j:log4j-core", Version: "2.14.1"}},
 		{"pkg:golang/golang.org/x/net@v0.17.0", esclusa.Package{Type: "golang", Name: "golang.org/x/net", Version: "v0.17.0"}},

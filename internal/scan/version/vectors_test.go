@@ -101,17 +101,24 @@ func TestVersionOrderVectors(t *testing.T) {
 		file   string
 		scheme version.Scheme
 	}{
-		{"alpine-versions", version.APK}, {"alpine-versions-generated", version.APK},
-		{"cran-versions", version.CRAN}, {"cran-versions-generated", version.CRAN},
-		{"debian-versions", version.Deb}, {"debian-versions-generated", version.Deb},
+		{"alpine-versions", version.APK},
+		{"alpine-versions-generated", version.APK},
+		{"cran-versions", version.CRAN},
+		{"cran-versions-generated", version.CRAN},
+		{"debian-versions", version.Deb},
+		{"debian-versions-generated", version.Deb},
 		{"hackage-versions", version.Hackage},
-		{"maven-versions", version.Maven}, {"maven-versions-generated", version.Maven},
+		{"maven-versions", version.Maven},
+		{"maven-versions-generated", version.Maven},
 		{"nuget-versions", version.NuGet},
-		{"packagist-versions", version.Composer}, {"packagist-versions-generated", version.Composer},
+		{"packagist-versions", version.Composer},
+		{"packagist-versions-generated", version.Composer},
 		{"pub-versions", version.Pub},
-		{"pypi-versions", version.PEP440}, {"pypi-versions-generated", version.PEP440},
+		{"pypi-versions", version.PEP440},
+		{"pypi-versions-generated", version.PEP440},
 		{"redhat-versions", version.RPM},
-		{"rubygems-versions", version.RubyGems}, {"rubygems-versions-generated", version.RubyGems},
+		{"rubygems-versions", version.RubyGems},
+		{"rubygems-versions-generated", version.RubyGems},
 		{"semver-versions", version.SemVer},
 	} {
 		b, err := os.ReadFile(truth.Vectors(t, "version-order", f.file+".txt"))
@@ -140,8 +147,10 @@ func TestCSVVectors(t *testing.T) {
 		file   string
 		scheme version.Scheme
 	}{
-		{"dpkg-order/dpkg-oracle.csv", version.Deb}, {"rpm-order/rpm-oracle.csv", version.RPM},
-		{"maven-compare/maven.csv", version.Maven}, {"pep440/order.csv", version.PEP440},
+		{"dpkg-order/dpkg-oracle.csv", version.Deb},
+		{"rpm-order/rpm-oracle.csv", version.RPM},
+		{"maven-compare/maven.csv", version.Maven},
+		{"pep440/order.csv", version.PEP440},
 	} {
 		var cases []order
 		for _, r := range readCSV(t, f.file) {

@@ -51,9 +51,15 @@ func TestSame(t *testing.T) {
 		scheme version.Scheme
 		a, b   string
 	}{
-		{version.Go, "v2.0.0+incompatible", "2.0.0"}, {version.Go, "go1.21rc2", "1.21.0-rc.2"}, {version.Go, "go1.22", "1.22.0"},
-		{version.Go, "v1.2.3+dirty", "v1.2.3"}, {version.PEP440, "V1.0.0-RC.1", "1rc1"}, {version.Composer, "v1.0", "1.0.0.0"},
-		{version.Composer, "1.0.0-patch1", "1.0.0p1"}, {version.Deb, "0:1.0-0", "1.0"}, {version.RPM, "0:1.0-1", "1.0-1"},
+		{version.Go, "v2.0.0+incompatible", "2.0.0"},
+		{version.Go, "go1.21rc2", "1.21.0-rc.2"},
+		{version.Go, "go1.22", "1.22.0"},
+		{version.Go, "v1.2.3+dirty", "v1.2.3"},
+		{version.PEP440, "V1.0.0-RC.1", "1rc1"},
+		{version.Composer, "v1.0", "1.0.0.0"},
+		{version.Composer, "1.0.0-patch1", "1.0.0p1"},
+		{version.Deb, "0:1.0-0", "1.0"},
+		{version.RPM, "0:1.0-1", "1.0-1"},
 		{version.NPM, "=v1.2.3", "1.2.3"},
 	} {
 		if why := (order{a: c.a, op: "=", b: c.b}).check(c.scheme); why != "" {
@@ -69,16 +75,38 @@ func TestRefused(t *testing.T) {
 		scheme      version.Scheme
 		bad, benign string
 	}{
-		{version.Go, "(devel)", "v0.0.0"}, {version.Go, "devel go1.23-abcdef", "go1.23"}, {version.Go, "go1.19.4-acme", "go1.19.4"},
-		{version.Go, "", "1"}, {version.NPM, "1.2", "1.2.0"}, {version.NPM, "git+ssh://x", "1.0.0-git"},
-		{version.NPM, "9007199254740992.0.0", "9007199254740991.0.0"}, {version.SemVer, "1.0", "1.0.0"},
-		{version.SemVer, "1.0.0-", "1.0.0-a"}, {version.SemVer, "1.0.0-a..b", "1.0.0-a.b"}, {version.PEP440, "1.0-", "1.0-1"},
-		{version.PEP440, "2004d", "2004dev1"}, {version.Deb, "1.0-", "1.0-1"}, {version.Deb, "x:1.0", "1:1.0"}, {version.Deb, "1 0", "1.0"},
-		{version.Deb, "", "0"}, {version.APK, "1.0-r", "1.0-r0"}, {version.APK, "1.0_foo1", "1.0_p1"}, {version.RPM, "", "0"},
-		{version.RPM, "1:", "1:0"}, {version.NuGet, "1.2.3.4.5", "1.2.3.4"}, {version.RubyGems, "1..2", "1.2"},
-		{version.RubyGems, "a.1", "1.a"}, {version.Maven, "", "x"}, {version.Maven, "1 0", "1-0"}, {version.Composer, "main", "dev-main"},
-		{version.CRAN, "1.a", "1.1"}, {version.Hackage, "1-1", "1.1"}, {version.Scheme(0), "1", ""}, {version.Scheme(200), "1", ""},
-		{version.Maven, strings.Repeat("1", 257), strings.Repeat("1", 256)}, {version.NPM, "1.0.0\u00a0", "1.0.0 "},
+		{version.Go, "(devel)", "v0.0.0"},
+		{version.Go, "devel go1.23-abcdef", "go1.23"},
+		{version.Go, "go1.19.4-acme", "go1.19.4"},
+		{version.Go, "", "1"},
+		{version.NPM, "1.2", "1.2.0"},
+		{version.NPM, "git+ssh://x", "1.0.0-git"},
+		{version.NPM, "9007199254740992.0.0", "9007199254740991.0.0"},
+		{version.SemVer, "1.0", "1.0.0"},
+		{version.SemVer, "1.0.0-", "1.0.0-a"},
+		{version.SemVer, "1.0.0-a..b", "1.0.0-a.b"},
+		{version.PEP440, "1.0-", "1.0-1"},
+		{version.PEP440, "2004d", "2004dev1"},
+		{version.Deb, "1.0-", "1.0-1"},
+		{version.Deb, "x:1.0", "1:1.0"},
+		{version.Deb, "1 0", "1.0"},
+		{version.Deb, "", "0"},
+		{version.APK, "1.0-r", "1.0-r0"},
+		{version.APK, "1.0_foo1", "1.0_p1"},
+		{version.RPM, "", "0"},
+		{version.RPM, "1:", "1:0"},
+		{version.NuGet, "1.2.3.4.5", "1.2.3.4"},
+		{version.RubyGems, "1..2", "1.2"},
+		{version.RubyGems, "a.1", "1.a"},
+		{version.Maven, "", "x"},
+		{version.Maven, "1 0", "1-0"},
+		{version.Composer, "main", "dev-main"},
+		{version.CRAN, "1.a", "1.1"},
+		{version.Hackage, "1-1", "1.1"},
+		{version.Scheme(0), "1", ""},
+		{version.Scheme(200), "1", ""},
+		{version.Maven, strings.Repeat("1", 257), strings.Repeat("1", 256)},
+		{version.NPM, "1.0.0\u00a0", "1.0.0 "},
 	} {
 		if _, err := c.scheme.Parse(c.bad); err == nil {
 			t.Errorf("%s accepts %q", c.scheme, c.bad)
@@ -204,10 +232,16 @@ func BenchmarkCompareTo(b *testing.B) {
 		scheme version.Scheme
 		a, b   string
 	}{
-		{version.Deb, "3.0.11-1~deb12u2", "3.0.13-1~deb12u1"}, {version.RPM, "1:1.1.1k-6.el8_5", "1:1.1.1k-7.el8_6"},
-		{version.APK, "3.1.4-r5", "3.1.4-r6"}, {version.NPM, "4.17.20", "4.17.21"}, {version.Go, "v0.17.0", "0.23.0"},
-		{version.PEP440, "2.31.0", "2.32.0"}, {version.Maven, "2.14.1", "2.17.1"}, {version.RubyGems, "6.0.3.1", "6.0.3.2"},
-		{version.Composer, "4.4.0", "4.4.13"}, {version.NuGet, "12.0.3", "13.0.1"},
+		{version.Deb, "3.0.11-1~deb12u2", "3.0.13-1~deb12u1"},
+		{version.RPM, "1:1.1.1k-6.el8_5", "1:1.1.1k-7.el8_6"},
+		{version.APK, "3.1.4-r5", "3.1.4-r6"},
+		{version.NPM, "4.17.20", "4.17.21"},
+		{version.Go, "v0.17.0", "0.23.0"},
+		{version.PEP440, "2.31.0", "2.32.0"},
+		{version.Maven, "2.14.1", "2.17.1"},
+		{version.RubyGems, "6.0.3.1", "6.0.3.2"},
+		{version.Composer, "4.4.0", "4.4.13"},
+		{version.NuGet, "12.0.3", "13.0.1"},
 	} {
 		b.Run(c.scheme.String(), func(b *testing.B) {
 			v, err := c.scheme.Parse(c.a)

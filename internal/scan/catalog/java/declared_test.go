@@ -67,8 +67,10 @@ func TestDeclared(t *testing.T) {
 // only; the packages are those that a person reads in the files.
 func TestDeclaredVectors(t *testing.T) {
 	for file, want := range map[string][]string{
-		"pom/pom.xml": {transitive, "com.example:log4shell 1.0-SNAPSHOT main", "com.fasterxml.jackson.core:jackson-databind 2.9.1",
-			"javax.servlet:javax.servlet-api 4.0.1", "org.junit.jupiter:junit-jupiter-api 5.7.1 dev", "org.junit.jupiter:junit-jupiter-engine 5.7.1 dev"},
+		"pom/pom.xml": {
+			transitive, "com.example:log4shell 1.0-SNAPSHOT main", "com.fasterxml.jackson.core:jackson-databind 2.9.1",
+			"javax.servlet:javax.servlet-api 4.0.1", "org.junit.jupiter:junit-jupiter-api 5.7.1 dev", "org.junit.jupiter:junit-jupiter-engine 5.7.1 dev",
+		},
 		"gradle/gradle.lockfile": {"com.fasterxml.jackson.core:jackson-databind 2.9.1"},
 	} {
 		data, err := os.ReadFile(truth.Vectors(t, "trivy-golden", "fixtures", "repo", file))

@@ -1,11 +1,10 @@
 package java
 
 import (
+	"encoding/xml"
 	"fmt"
 	"io"
 	"strings"
-
-	"encoding/xml"
 
 	"github.com/esclusa/esclusa"
 	"github.com/esclusa/esclusa/internal/scan/catalog"

@@ -68,8 +68,10 @@ func TestPlace(t *testing.T) {
 func TestInstalled(t *testing.T) {
 	const path = "app/node_modules/x/package.json"
 	pkg := func(name, version string, licenses ...string) []esclusa.Package {
-		return []esclusa.Package{{Type: "npm", Name: name, Version: version, Reader: "npm", Licenses: licenses,
-			Place: esclusa.Place{Path: path}}}
+		return []esclusa.Package{{
+			Type: "npm", Name: name, Version: version, Reader: "npm", Licenses: licenses,
+			Place: esclusa.Place{Path: path},
+		}}
 	}
 	for _, c := range []struct {
 		name, json string

@@ -67,8 +67,10 @@ const spdx = `{"packages":[
 
 func TestRead(t *testing.T) {
 	statement := `{"_type":"https://in-toto.io/Statement/v1","predicateType":"https://cyclonedx.org/bom","predicate":` + cdx + `}`
-	wantCDX := []string{"GAP component broken", "GAP component mystery 0.1", "OS debian 12", "deb libc6 2.36-9 amd64 debian:12 glibc",
-		"maven g:inner 1.0", "npm @babel/core 7.0.0", "npm shop 1 main", "npm tool 1.0.0 dev"}
+	wantCDX := []string{
+		"GAP component broken", "GAP component mystery 0.1", "OS debian 12", "deb libc6 2.36-9 amd64 debian:12 glibc",
+		"maven g:inner 1.0", "npm @babel/core 7.0.0", "npm shop 1 main", "npm tool 1.0.0 dev",
+	}
 	for _, c := range []struct {
 		name, data, wantErr string
 		want                []string

@@ -133,7 +133,8 @@ func TestParseRecordErrors(t *testing.T) {
 
 func TestLine(t *testing.T) {
 	for _, c := range [][2]string{
-		{"", ""}, {" a\n\tb ", "a b"},
+		{"", ""},
+		{" a\n\tb ", "a b"},
 		{strings.Repeat("word ", 100), strings.TrimSpace(strings.Repeat("word ", 30)) + "…"},
 		{strings.Repeat("é", 200), strings.Repeat("é", 76) + "…"},
 	} {

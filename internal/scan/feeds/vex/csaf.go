@@ -81,10 +81,13 @@ var csafStatus = []struct {
 	key    string
 	status esclusa.VEXStatus
 }{
-	{"fixed", esclusa.VEXFixed}, {"first_fixed", esclusa.VEXFixed},
+	{"fixed", esclusa.VEXFixed},
+	{"first_fixed", esclusa.VEXFixed},
 	{"known_not_affected", esclusa.VEXNotAffected},
 	{"under_investigation", esclusa.VEXInvestigating},
-	{"known_affected", esclusa.VEXAffected}, {"first_affected", esclusa.VEXAffected}, {"last_affected", esclusa.VEXAffected},
+	{"known_affected", esclusa.VEXAffected},
+	{"first_affected", esclusa.VEXAffected},
+	{"last_affected", esclusa.VEXAffected},
 }
 
 func (d *document) csaf(text []byte) error {
