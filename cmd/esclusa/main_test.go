@@ -1,0 +1,187 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/esclusa/esclusa/internal/gate"
+	"github.com/esclusa/esclusa/internal/registrytest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+)
+
+var update = flag.Bool("update", false, "write what the scripts should expect")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"esclusa": main})
+}
+
+// TestScripts are the specification of the commands: what they print, where,
+// and with which exit code.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata",
+		UpdateScripts: *update,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("XDG_CACHE_HOME", filepath.Join(e.WorkDir, "cache"))
+			e.Setenv("HOME", e.WorkDir)
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"code": code, "image": image, "mirror": mirror, "bytes": writeBytes, "dates": dates,
+		},
+		// The scripts are short; a command that reaches for a network or waits
+		// for something ends them.
+		RequireExplicitExec: true,
+	})
+}
+
+// code runs esclusa and compares its exit code: code 1 gate ci app.
+func code(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N ARGS…")
+	}
+	want := args[0]
+	var out, errs bytes.Buffer
+	got := run(context.Background(), inDir(ts, args[1:]), app{stdin: strings.NewReader(""), stdout: &out, stderr: &errs, getenv: ts.Getenv})
+	fmt.Fprint(ts.Stdout(), out.String())
+	fmt.Fprint(ts.Stderr(), errs.String())
+	if fmt.Sprint(got) != want {
+		ts.Fatalf("exit code %d, want %s", got, want)
+	}
+}
+
+// inDir makes the paths of a script absolute: run does not change folders.
+func inDir(ts *testscript.TestScript, args []string) []string {
+	out := make([]string, len(args))
+	for i, a := range args {
+		out[i] = a
+		if name, file, ok := strings.Cut(a, "="); ok {
+			out[i] = name + "=" + ts.MkAbs(file)
+		} else if _, err := os.Stat(ts.MkAbs(a)); err == nil {
+			out[i] = ts.MkAbs(a)
+		}
+	}
+	return out
+}
+
+// image builds an OCI layout from folders, a layer each: image DIR LAYER… A
+// file whose name begins with .wh. is a whiteout, as in any layer. The image's
+// user is the script's variable IMAGE_USER.
+func image(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: image DIR LAYER…")
+	}
+	t := &tb{ts: ts}
+	spec := registrytest.Spec{Config: ocispec.ImageConfig{User: ts.Getenv("IMAGE_USER")}}
+	for _, folder := range args[1:] {
+		l := registrytest.Layer{CreatedBy: "COPY " + folder + " /"}
+		root := ts.MkAbs(folder)
+		ts.Check(filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			rel, err := filepath.Rel(root, path)
+			l.Files = append(l.Files, registrytest.File{Path: filepath.ToSlash(rel), Content: string(data)})
+			return err
+		}))
+		spec.Layers = append(spec.Layers, l)
+	}
+	dir := spec.Build(t).Layout(t, "latest")
+	ts.Check(os.RemoveAll(ts.MkAbs(args[0])))
+	ts.Check(os.Rename(dir, ts.MkAbs(args[0])))
+}
+
+// mirror makes a small mirror of advisories from JSON files: mirror DIR
+// ECOSYSTEM FILE…
+func mirror(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: mirror DIR ECOSYSTEM FILE…")
+	}
+	ts.Check(writeMirror(ts.MkAbs(args[0]), args[1], func(add func(name string, data []byte)) {
+		for _, f := range args[2:] {
+			var record struct{ ID string }
+			data := []byte(ts.ReadFile(f))
+			ts.Check(json.Unmarshal(data, &record))
+			add(record.ID+".json", data)
+		}
+	}))
+}
+
+// writeBytes writes a file of n bytes of a tar that ends early.
+func writeBytes(ts *testscript.TestScript, neg bool, args []string) {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	ts.Check(w.WriteHeader(&tar.Header{Name: "manifest.json", Size: 1 << 20, Mode: 0o644}))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o644))
+}
+
+// dates puts today and a month from now in the place of NOW and SOON.
+func dates(ts *testscript.TestScript, neg bool, args []string) {
+	for _, name := range args {
+		text := ts.ReadFile(name)
+		text = strings.ReplaceAll(text, "NOW", time.Now().Format(time.DateOnly))
+		text = strings.ReplaceAll(text, "SOON", time.Now().AddDate(0, 1, 0).Format(time.DateOnly))
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o644))
+	}
+}
+
+// TestEveryCommandHasAScript holds that no command is without its
+// specification: testdata/NAME_CASE.txtar, NAME being the path of the command.
+func TestEveryCommandHasAScript(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var walk func(c *cobra.Command, path string)
+	walk = func(c *cobra.Command, path string) {
+		for _, sub := range c.Commands() {
+			name := strings.TrimPrefix(path+"_"+sub.Name(), "_")
+			walk(sub, name)
+			found := false
+			for _, f := range files {
+				found = found || strings.HasPrefix(filepath.Base(f), name+"_")
+			}
+			if !found {
+				t.Errorf("command %s has no script testdata/%s_CASE.txtar", strings.ReplaceAll(name, "_", " "), name)
+			}
+			if sub.Short == "" {
+				t.Errorf("command %s has no short description", name)
+			}
+		}
+	}
+	walk(app{getenv: func(string) string { return "" }}.root(), "")
+}
+
+// TestExitCodes holds code, help and documentation to one table.
+func TestExitCodes(t *testing.T) {
+	var out bytes.Buffer
+	run(t.Context(), []string{"gate", "--help"}, app{stdout: &out, stderr: &out, getenv: os.Getenv})
+	page, err := os.ReadFile("../../docs/gate.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range gate.ExitTable {
+		if !strings.Contains(out.String(), e.Meaning) {
+			t.Errorf("gate --help does not say %q", e.Meaning)
+		}
+		if !strings.Contains(string(page), e.Meaning) {
+			t.Errorf("docs/gate.md does not say %q", e.Meaning)
+		}
+	}
+}
