@@ -3,12 +3,13 @@ package main
 import (
 	"archive/tar"
 	"bytes"
-	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -47,33 +48,22 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// code runs esclusa and compares its exit code: code 1 gate ci app.
+// code runs esclusa, as a process of its own, and compares its exit code:
+// code 1 gate ci app.
 func code(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: code N ARGS…")
 	}
-	want := args[0]
-	var out, errs bytes.Buffer
-	got := run(context.Background(), inDir(ts, args[1:]), app{stdin: strings.NewReader(""), stdout: &out, stderr: &errs, getenv: ts.Getenv})
-	fmt.Fprint(ts.Stdout(), out.String())
-	fmt.Fprint(ts.Stderr(), errs.String())
-	if fmt.Sprint(got) != want {
-		ts.Fatalf("exit code %d, want %s", got, want)
+	got := 0
+	var exit *exec.ExitError
+	if err := ts.Exec("esclusa", args[1:]...); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
 	}
-}
-
-// inDir makes the paths of a script absolute: run does not change folders.
-func inDir(ts *testscript.TestScript, args []string) []string {
-	out := make([]string, len(args))
-	for i, a := range args {
-		out[i] = a
-		if name, file, ok := strings.Cut(a, "="); ok {
-			out[i] = name + "=" + ts.MkAbs(file)
-		} else if _, err := os.Stat(ts.MkAbs(a)); err == nil {
-			out[i] = ts.MkAbs(a)
-		}
+	if fmt.Sprint(got) != args[0] {
+		ts.Fatalf("exit code %d, want %s", got, args[0])
 	}
-	return out
 }
 
 // image builds an OCI layout from folders, a layer each: image DIR LAYER… A
