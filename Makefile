@@ -14,7 +14,8 @@ build: ## the binary, ./esclusa
 test: needs check unit ## everything that answers within ten minutes
 
 # What tests call. Debian's package on the right; as root it is installed.
-NEEDS := rpm:rpm rpmbuild:rpm mmdebstrap:mmdebstrap skopeo:skopeo umoci:umoci containerd:containerd dockerd:docker.io gcc:gcc
+NEEDS := rpm:rpm rpmbuild:rpm db5.3_load:db5.3-util sqlite3:sqlite3 debian-distro-info:distro-info mmdebstrap:mmdebstrap \
+  skopeo:skopeo buildah:buildah containerd:containerd dockerd:docker.io npm:npm gcc:gcc
 
 needs: ## what the tests call, installed as root and named otherwise
 	@missing=; for n in $(NEEDS); do command -v $${n%%:*} >/dev/null || missing="$$missing $${n##*:}"; done; \
@@ -34,8 +35,8 @@ check: ## format, vet, staticcheck, dead code
 # gotestsum, because go test keeps silent about what a passing package
 # skipped: a skip that could hide a break must be seen.
 unit:
-	$(TOOL) gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile test.out -- -timeout 9m ./...
-	@go run ./internal/truth/tables test.out
+	@rc=0; $(TOOL) gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile test.out -- -timeout 9m ./... || rc=$$?; \
+	go run ./internal/truth/tables test.out; exit $$rc
 
 vectors: ## the tests against independent truth, with their tables
 	$(TOOL) gotestsum --format testname -- -run 'Vectors' ./...
@@ -49,7 +50,7 @@ bench: ## the benchmarks beside the code
 	go test -run='^$$' -bench=. -benchmem ./...
 
 bench-scan: ## esclusa and its peers on one image: CPU and memory, with ratios
-	go run ./tools/benchscan
+	go run ./internal/benchscan
 
 clean: ## what was built
 	rm -f esclusa test.out
