@@ -69,7 +69,9 @@ func TestTrivyChecksVectors(t *testing.T) {
 		all.bad += s.bad
 		all.refused += s.refused
 	}
-	t.Logf("%d checks: %d of %d good, %d of %d bad", len(order), all.passed, all.good, all.refused, all.bad)
+	wrong := all.good - all.passed
+	t.Logf("vectors: %-24s %5d cases  %5d tp  %3d fp  %3d fn  recall %.4f  precision %.4f", "misconfig", all.good+all.bad,
+		all.refused, wrong, all.bad-all.refused, float64(all.refused)/float64(all.bad), float64(all.refused)/float64(all.refused+wrong))
 	if all.good+all.bad < 75 {
 		t.Errorf("only %d cases read", all.good+all.bad)
 	}
