@@ -1,8 +1,6 @@
 package dotnet
 
 import (
-	"encoding/json"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -45,7 +43,7 @@ func TestDeps(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{"App 1.0.0", "Lib 2.0.0", "Microsoft.NETCore.App.Runtime.linux-x64 8.0.1", "Native 3.0.0", "Unlisted 5.0.0"}
-	if diff := cmp.Diff(want, listed(r.Packages)); diff != "" {
+	if diff := cmp.Diff(want, layertest.Names(r.Packages)); diff != "" {
 		t.Error(diff)
 	}
 	for _, p := range r.Packages {
@@ -59,11 +57,11 @@ func TestDeps(t *testing.T) {
 }
 
 func TestDepsVectors(t *testing.T) {
-	r, err := layertest.Read(t, installed{}, "datacollector.deps.json", 0o644, fixture(t, "dotnet", "datacollector.deps.json"))
+	r, err := layertest.Read(t, installed{}, "datacollector.deps.json", 0o644, truth.Fixture(t, "dotnet", "datacollector.deps.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(golden(t, "dotnet.json.golden"), listed(r.Packages)); diff != "" {
+	if diff := cmp.Diff(truth.Golden(t, "dotnet.json.golden"), layertest.Names(r.Packages)); diff != "" {
 		t.Errorf("- golden, + ours:\n%s", diff)
 	}
 }
@@ -75,12 +73,12 @@ func TestDeclaredVectors(t *testing.T) {
 		"nuget/packages.lock.json":               {"Newtonsoft.Json 12.0.3", "NuGet.Frameworks 5.7.0"},
 		"packagesprops/Directory.Packages.props": {"Newtonsoft.Json 9.0.1"},
 	} {
-		r, err := layertest.Read(t, declared{}, path, 0o644, fixture(t, path))
+		r, err := layertest.Read(t, declared{}, path, 0o644, truth.Fixture(t, path))
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
 		slices.Sort(want)
-		if diff := cmp.Diff(want, listed(r.Packages)); diff != "" {
+		if diff := cmp.Diff(want, layertest.Names(r.Packages)); diff != "" {
 			t.Errorf("%s:\n%s", path, diff)
 		}
 	}
@@ -150,10 +148,10 @@ func TestDeclared(t *testing.T) {
 			t.Errorf("%s: %v", tc.path, err)
 			continue
 		}
-		if diff := cmp.Diff(tc.all, listed(r.Packages)); diff != "" {
+		if diff := cmp.Diff(tc.all, layertest.Names(r.Packages)); diff != "" {
 			t.Errorf("%s:\n%s", tc.path, diff)
 		}
-		if diff := cmp.Diff(tc.dev, listed(slices.DeleteFunc(slices.Clone(r.Packages), dev))); diff != "" {
+		if diff := cmp.Diff(tc.dev, layertest.Names(slices.DeleteFunc(slices.Clone(r.Packages), dev))); diff != "" {
 			t.Errorf("%s, dev:\n%s", tc.path, diff)
 		}
 		var gaps []string
@@ -239,50 +237,4 @@ func BenchmarkProject(b *testing.B) {
 			b.Fatal(len(r.Packages), err)
 		}
 	}
-}
-
-// golden is the list of packages that another scanner finds in the same file.
-func golden(t *testing.T, file string) []string {
-	t.Helper()
-	text, err := os.ReadFile(truth.Vectors(t, "trivy-golden", file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var report struct {
-		Results []struct {
-			Packages []struct{ Name, Version string }
-		}
-	}
-	if err := json.Unmarshal(text, &report); err != nil {
-		t.Fatal(err)
-	}
-	var l []string
-	for _, r := range report.Results {
-		for _, p := range r.Packages {
-			l = append(l, p.Name+" "+p.Version)
-		}
-	}
-	if len(l) == 0 {
-		t.Fatalf("%s lists no package", file)
-	}
-	slices.Sort(l)
-	return l
-}
-
-func fixture(t *testing.T, elem ...string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(truth.Vectors(t, append([]string{"trivy-golden", "fixtures", "repo"}, elem...)...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
-
-func listed(pkgs []esclusa.Package) []string {
-	var l []string
-	for _, p := range pkgs {
-		l = append(l, p.Name+" "+p.Version)
-	}
-	slices.Sort(l)
-	return l
 }

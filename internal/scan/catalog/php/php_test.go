@@ -1,8 +1,6 @@
 package php
 
 import (
-	"encoding/json"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -101,18 +99,18 @@ func TestBroken(t *testing.T) {
 }
 
 func TestInstalledVectors(t *testing.T) {
-	r, err := layertest.Read(t, installed{}, "vendor/composer/installed.json", 0o644, fixture(t, "composer-vendor", "installed.json"))
+	r, err := layertest.Read(t, installed{}, "vendor/composer/installed.json", 0o644, truth.Fixture(t, "composer-vendor", "installed.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(golden(t, "composer.vendor.json.golden"), listed(r.Packages)); diff != "" {
+	if diff := cmp.Diff(truth.Golden(t, "composer.vendor.json.golden"), layertest.Names(r.Packages)); diff != "" {
 		t.Errorf("- golden, + ours:\n%s", diff)
 	}
 }
 
 // TestLockVectors has no golden: the file's own lines are counted instead.
 func TestLockVectors(t *testing.T) {
-	data := fixture(t, "composer", "composer.lock")
+	data := truth.Fixture(t, "composer", "composer.lock")
 	r, err := layertest.Read(t, declared{}, "composer.lock", 0o644, data)
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +125,7 @@ func TestLockVectors(t *testing.T) {
 		}
 	}
 	slices.Sort(want)
-	if diff := cmp.Diff(want, listed(r.Packages)); diff != "" || len(want) == 0 {
+	if diff := cmp.Diff(want, layertest.Names(r.Packages)); diff != "" || len(want) == 0 {
 		t.Errorf("- lines of the file, + ours:\n%s", diff)
 	}
 }
@@ -159,50 +157,4 @@ func BenchmarkInstalled(b *testing.B) {
 			b.Fatal(len(r.Packages), err)
 		}
 	}
-}
-
-// golden is the list of packages that another scanner finds in the same file.
-func golden(t *testing.T, file string) []string {
-	t.Helper()
-	text, err := os.ReadFile(truth.Vectors(t, "trivy-golden", file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var report struct {
-		Results []struct {
-			Packages []struct{ Name, Version string }
-		}
-	}
-	if err := json.Unmarshal(text, &report); err != nil {
-		t.Fatal(err)
-	}
-	var l []string
-	for _, r := range report.Results {
-		for _, p := range r.Packages {
-			l = append(l, p.Name+" "+p.Version)
-		}
-	}
-	if len(l) == 0 {
-		t.Fatalf("%s lists no package", file)
-	}
-	slices.Sort(l)
-	return l
-}
-
-func fixture(t *testing.T, elem ...string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(truth.Vectors(t, append([]string{"trivy-golden", "fixtures", "repo"}, elem...)...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
-
-func listed(pkgs []esclusa.Package) []string {
-	var l []string
-	for _, p := range pkgs {
-		l = append(l, p.Name+" "+p.Version)
-	}
-	slices.Sort(l)
-	return l
 }

@@ -2,8 +2,6 @@ package python
 
 import (
 	"encoding/binary"
-	"encoding/json"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -312,12 +310,12 @@ func TestLocksVectors(t *testing.T) {
 		"uv/uv.lock":           "uv.json.golden",
 		"pylock/pylock.toml":   "pylock.json.golden",
 	} {
-		want := golden(t, report)
+		want := truth.Golden(t, report)
 		for i, p := range want {
 			want[i] = strings.ToLower(p) // the peer keeps the case of the file
 		}
 		slices.Sort(want)
-		r, err := layertest.Read(t, declared{}, path, 0o644, fixture(t, path))
+		r, err := layertest.Read(t, declared{}, path, 0o644, truth.Fixture(t, path))
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
@@ -397,43 +395,6 @@ func BenchmarkPoetry(b *testing.B) {
 			b.Fatal(len(r.Packages), err)
 		}
 	}
-}
-
-// golden is the list of packages that another scanner finds in the same file.
-func golden(t *testing.T, file string) []string {
-	t.Helper()
-	text, err := os.ReadFile(truth.Vectors(t, "trivy-golden", file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var report struct {
-		Results []struct {
-			Packages []struct{ Name, Version string }
-		}
-	}
-	if err := json.Unmarshal(text, &report); err != nil {
-		t.Fatal(err)
-	}
-	var l []string
-	for _, r := range report.Results {
-		for _, p := range r.Packages {
-			l = append(l, p.Name+" "+p.Version)
-		}
-	}
-	if len(l) == 0 {
-		t.Fatalf("%s lists no package", file)
-	}
-	slices.Sort(l)
-	return l
-}
-
-func fixture(t *testing.T, elem ...string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(truth.Vectors(t, append([]string{"trivy-golden", "fixtures", "repo"}, elem...)...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
 }
 
 func list(pkgs []esclusa.Package) []string {

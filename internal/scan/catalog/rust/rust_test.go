@@ -5,7 +5,6 @@ import (
 	"compress/zlib"
 	"debug/elf"
 	"encoding/binary"
-	"encoding/json"
 	"os"
 	"os/exec"
 	"slices"
@@ -224,11 +223,11 @@ source = "registry+https://github.com/rust-lang/crates.io-index"
 }
 
 func TestCargoLockVectors(t *testing.T) {
-	r, err := layertest.Read(t, declared{}, "Cargo.lock", 0o644, fixture(t, "cargo", "Cargo.lock"))
+	r, err := layertest.Read(t, declared{}, "Cargo.lock", 0o644, truth.Fixture(t, "cargo", "Cargo.lock"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := golden(t, "cargo.lock.json.golden")
+	want := truth.Golden(t, "cargo.lock.json.golden")
 	// The peer drops what only other platforms and tests need, by Cargo.toml.
 	// A lock file alone does not tell, and all of it may be built.
 	extra := slices.DeleteFunc(list(r.Packages), func(p string) bool { return slices.Contains(want, p) })
@@ -302,43 +301,6 @@ func BenchmarkCargoLock(b *testing.B) {
 			b.Fatal(len(r.Packages), err)
 		}
 	}
-}
-
-// golden is the list of packages that another scanner finds in the same file.
-func golden(t *testing.T, file string) []string {
-	t.Helper()
-	text, err := os.ReadFile(truth.Vectors(t, "trivy-golden", file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var report struct {
-		Results []struct {
-			Packages []struct{ Name, Version string }
-		}
-	}
-	if err := json.Unmarshal(text, &report); err != nil {
-		t.Fatal(err)
-	}
-	var l []string
-	for _, r := range report.Results {
-		for _, p := range r.Packages {
-			l = append(l, p.Name+" "+p.Version)
-		}
-	}
-	if len(l) == 0 {
-		t.Fatalf("%s lists no package", file)
-	}
-	slices.Sort(l)
-	return l
-}
-
-func fixture(t *testing.T, elem ...string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(truth.Vectors(t, append([]string{"trivy-golden", "fixtures", "repo"}, elem...)...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
 }
 
 func list(pkgs []esclusa.Package) []string {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/esclusa/esclusa"
 	"github.com/esclusa/esclusa/internal/scan/layer"
 )
 
@@ -71,4 +72,14 @@ func lowerASCII(b []byte) []byte {
 		}
 	}
 	return out
+}
+
+// Names is the sorted list "name version" of packages.
+func Names(pkgs []esclusa.Package) []string {
+	var l []string
+	for _, p := range pkgs {
+		l = append(l, p.Name+" "+p.Version)
+	}
+	slices.Sort(l)
+	return l
 }
