@@ -10,6 +10,12 @@ import "embed"
 //go:embed secrets/*.yaml
 var Secrets embed.FS
 
+// Malware holds the rules for malware and the list of known files:
+// malware/*.yaml and malware/hashes.txt.
+//
+//go:embed malware/*.yaml malware/hashes.txt
+var Malware embed.FS
+
 // Policies holds the policies of the gate, each beside its test:
 // policies/*.yaml.
 //

@@ -3,6 +3,7 @@
 package all
 
 import (
+	"github.com/esclusa/esclusa/internal/scan/inspect/malware"
 	"github.com/esclusa/esclusa/internal/scan/inspect/misconfig"
 	"github.com/esclusa/esclusa/internal/scan/inspect/secrets"
 	"github.com/esclusa/esclusa/internal/scan/layer"
@@ -13,5 +14,6 @@ func Readers() []layer.Reader {
 	readers := []layer.Reader{
 		secrets.Reader{},
 	}
+	readers = append(readers, malware.Readers()...)
 	return append(readers, misconfig.Readers()...)
 }
