@@ -31,6 +31,7 @@ check: ## format, vet, staticcheck, dead code
 	@out=$$($(TOOL) gofumpt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "not formatted (gofumpt -w):"; echo "$$out"; exit 1; }
 	go vet ./...
 	$(TOOL) staticcheck ./...
+	@out=$$($(TOOL) deadcode -test ./...); [ -z "$$out" ] || { echo "dead code:"; echo "$$out"; exit 1; }
 
 # gotestsum, because go test keeps silent about what a passing package
 # skipped: a skip that could hide a break must be seen.

@@ -3,7 +3,9 @@ package truth
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -44,4 +46,15 @@ func Fixture(t testing.TB, elem ...string) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+// GoRoot is the folder of the Go installation: a large tree of people's code
+// that is on every machine that builds us.
+func GoRoot(t testing.TB) string {
+	t.Helper()
+	out, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
 }

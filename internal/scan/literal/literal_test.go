@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/esclusa/esclusa/internal/scan/layer"
 	"github.com/esclusa/esclusa/internal/scan/layer/layertest"
 	"github.com/esclusa/esclusa/internal/scan/literal"
+	"github.com/esclusa/esclusa/internal/truth"
 )
 
 func check(t *testing.T, lits []layer.Literal, data []byte) {
@@ -176,7 +176,7 @@ func source(b *testing.B) []byte {
 	b.Helper()
 	var all []byte
 	for _, pattern := range []string{"net/http/*.go", "go/types/*.go", "crypto/tls/*.go"} {
-		names, err := filepath.Glob(filepath.Join(runtime.GOROOT(), "src", pattern))
+		names, err := filepath.Glob(filepath.Join(truth.GoRoot(b), "src", pattern))
 		if err != nil || len(names) == 0 {
 			b.Skip("no source of the standard library here")
 		}

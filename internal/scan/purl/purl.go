@@ -6,6 +6,7 @@
 package purl
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -58,7 +59,7 @@ func parse(s string) (p PURL, err error) {
 		return p, fmt.Errorf("longer than %d bytes", maxLen)
 	}
 	if len(s) < 4 || !strings.EqualFold(s[:4], "pkg:") {
-		return p, fmt.Errorf("does not begin with pkg:")
+		return p, errors.New(`does not begin with "pkg:"`)
 	}
 	s = strings.TrimLeft(s[4:], "/")
 

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/esclusa/esclusa/internal/scan/layer"
 	"github.com/esclusa/esclusa/internal/scan/layer/layertest"
 	"github.com/esclusa/esclusa/internal/scan/literal"
+	"github.com/esclusa/esclusa/internal/truth"
 )
 
 // githubToken has a right checksum; it is put together here so that scanners
@@ -152,7 +152,7 @@ func TestHostileFileEnds(t *testing.T) {
 // TestStandardLibrary is a large tree of people's code, read as if it were
 // the team's own: every finding in it is explained.
 func TestStandardLibrary(t *testing.T) {
-	src := filepath.Join(runtime.GOROOT(), "src")
+	src := filepath.Join(truth.GoRoot(t), "src")
 	explained := map[string]string{
 		"secret/private-key":  "test keys of crypto and net",
 		"secret/url-password": "net/http and net/url test how URLs with passwords are treated",
@@ -216,7 +216,7 @@ func FuzzRead(f *testing.F) {
 // source without secrets, which is what most of an image is.
 func BenchmarkRead(b *testing.B) {
 	var data []byte
-	names, _ := filepath.Glob(filepath.Join(runtime.GOROOT(), "src/net/http/*.go"))
+	names, _ := filepath.Glob(filepath.Join(truth.GoRoot(b), "src/net/http/*.go"))
 	for _, n := range names {
 		text, err := os.ReadFile(n)
 		if err != nil {
