@@ -4,7 +4,8 @@
 //
 // It computes nothing new: what a format shows, every format could show.
 //
-// Start with Format.
+// Start with Format. Text, Fingerprints, License and Plan are what several
+// formats need.
 package report
 
 import (
@@ -62,7 +63,9 @@ func Messages(r *esclusa.Report) iter.Seq[esclusa.Message] {
 		if r.Verdict != nil && !yield(esclusa.Message{Verdict: r.Verdict}) {
 			return
 		}
-		yield(esclusa.Message{End: &r.End})
+		end := r.End
+		end.Packages, end.Findings, end.Gaps = len(r.Packages), len(r.Findings), len(r.Gaps)
+		yield(esclusa.Message{End: &end})
 	}
 }
 
@@ -72,17 +75,16 @@ const (
 	maxMessages = 5_000_000
 )
 
-// ErrCut says that a stream has no end: what wrote it died, and what is
-// missing is not known.
-var ErrCut = errors.New("the stream is cut: it has no end message")
+// ErrCut says that a stream has no end, or less than its end counted: what
+// wrote it died, and what is missing is not known.
+var ErrCut = errors.New("the stream is cut")
 
 // Read reads a saved stream. Fields that are not known are left out; a line
 // that is no message is an error that names it.
 func Read(in io.Reader) (*esclusa.Report, error) {
 	sc := bufio.NewScanner(in)
 	sc.Buffer(make([]byte, 64<<10), maxLine)
-	r := &esclusa.Report{}
-	ended := false
+	var s stream
 	n := 0
 	for sc.Scan() {
 		n++
@@ -90,49 +92,100 @@ func Read(in io.Reader) (*esclusa.Report, error) {
 		if len(line) == 0 {
 			continue
 		}
-		if ended {
-			return nil, fmt.Errorf("line %d: message after the end", n)
-		}
-		if n > maxMessages {
-			return nil, fmt.Errorf("more than %d messages", maxMessages)
-		}
-		var m esclusa.Message
-		if err := json.Unmarshal(line, &m); err != nil {
+		if err := s.line(line); err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
-		if n == 1 && (m.Start == nil || m.Start.Stream != esclusa.StreamVersion) {
-			return nil, fmt.Errorf("line 1: not the start of a report stream of version %d", esclusa.StreamVersion)
-		}
-		ended = add(r, &m)
 	}
 	if err := sc.Err(); err != nil {
 		return nil, fmt.Errorf("line %d: %w", n+1, err)
 	}
-	if !ended {
-		return nil, ErrCut
+	if err := s.whole(); err != nil {
+		return nil, err
 	}
-	return r, nil
+	return &s.Report, nil
 }
 
-func add(r *esclusa.Report, m *esclusa.Message) (ended bool) {
+// stream is a report that is being read.
+type stream struct {
+	esclusa.Report
+	messages     int
+	image, ended bool
+}
+
+func (s *stream) line(line []byte) error {
+	if s.messages++; s.messages > maxMessages {
+		return fmt.Errorf("more than %d messages", maxMessages)
+	}
+	var m esclusa.Message
+	err := json.Unmarshal(line, &m)
+	first := s.messages == 1
+	switch {
+	case first && (err != nil || m.Start == nil || m.Start.Stream != esclusa.StreamVersion):
+		return fmt.Errorf("not the start of a report stream of version %d", esclusa.StreamVersion)
+	case err != nil:
+		return err
+	case fields(&m) > 1:
+		return errors.New("more than one message")
+	case s.ended:
+		return errors.New("message after the end")
+	case !first && m.Start != nil, s.image && m.Image != nil, s.Verdict != nil && m.Verdict != nil:
+		return errors.New("a second start, image or verdict")
+	}
+	s.add(&m)
+	return nil
+}
+
+// fields counts what is set; 0 is a message of a later version.
+func fields(m *esclusa.Message) int {
+	n := 0
+	for _, set := range []bool{
+		m.Start != nil, m.Image != nil, m.Feed != nil, m.Package != nil,
+		m.Finding != nil, m.Gap != nil, m.Verdict != nil, m.End != nil,
+	} {
+		if set {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *stream) add(m *esclusa.Message) {
 	switch {
 	case m.Start != nil:
-		r.Start = *m.Start
+		s.Start = *m.Start
 	case m.Image != nil:
-		r.Image = *m.Image
+		s.Image, s.image = *m.Image, true
 	case m.Feed != nil:
-		r.Feeds = append(r.Feeds, *m.Feed)
+		s.Feeds = append(s.Feeds, *m.Feed)
 	case m.Package != nil:
-		r.Packages = append(r.Packages, *m.Package)
+		s.Packages = append(s.Packages, *m.Package)
 	case m.Finding != nil:
-		r.Findings = append(r.Findings, *m.Finding)
+		s.Findings = append(s.Findings, *m.Finding)
 	case m.Gap != nil:
-		r.Gaps = append(r.Gaps, *m.Gap)
+		s.Gaps = append(s.Gaps, *m.Gap)
 	case m.Verdict != nil:
-		r.Verdict = m.Verdict
+		s.Verdict = m.Verdict
 	case m.End != nil:
-		r.End = *m.End
-		return true
+		s.End, s.ended = *m.End, true
 	}
-	return false
+}
+
+// whole holds the stream to what its end counted.
+func (s *stream) whole() error {
+	if !s.ended {
+		return fmt.Errorf("%w: it has no end message", ErrCut)
+	}
+	for _, c := range []struct {
+		what      string
+		got, want int
+	}{
+		{"packages", len(s.Packages), s.End.Packages},
+		{"findings", len(s.Findings), s.End.Findings},
+		{"gaps", len(s.Gaps), s.End.Gaps},
+	} {
+		if c.got != c.want {
+			return fmt.Errorf("%w: its end counts %d %s, and it has %d", ErrCut, c.want, c.what, c.got)
+		}
+	}
+	return nil
 }

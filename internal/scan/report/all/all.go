@@ -5,7 +5,12 @@ package all
 
 import (
 	"github.com/esclusa/esclusa/internal/scan/report"
+	"github.com/esclusa/esclusa/internal/scan/report/cyclonedx"
+	"github.com/esclusa/esclusa/internal/scan/report/github"
+	"github.com/esclusa/esclusa/internal/scan/report/gitlab"
 	"github.com/esclusa/esclusa/internal/scan/report/json"
+	"github.com/esclusa/esclusa/internal/scan/report/sarif"
+	"github.com/esclusa/esclusa/internal/scan/report/spdx"
 	"github.com/esclusa/esclusa/internal/scan/report/table"
 )
 
@@ -14,5 +19,10 @@ func Formats() []report.Format {
 	return []report.Format{
 		table.Format{},
 		json.Format{},
+		sarif.Format{},
+		cyclonedx.Format{},
+		spdx.Format{},
+		github.Format{},
+		gitlab.Format{},
 	}
 }

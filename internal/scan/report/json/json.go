@@ -4,7 +4,6 @@ package json
 
 import (
 	"bufio"
-	"encoding/json"
 	"io"
 
 	"github.com/esclusa/esclusa"
@@ -19,8 +18,7 @@ func (Format) Name() string { return "json" }
 // Write implements report.Format.
 func (Format) Write(w io.Writer, r *esclusa.Report, _ report.Options) error {
 	b := bufio.NewWriter(w)
-	enc := json.NewEncoder(b)
-	enc.SetEscapeHTML(false)
+	enc := report.NewEncoder(b)
 	for m := range report.Messages(r) {
 		if err := enc.Encode(m); err != nil {
 			return err

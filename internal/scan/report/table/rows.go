@@ -6,45 +6,40 @@ import (
 	"time"
 
 	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/internal/scan/report"
 )
 
-// threats are one row each: nothing ends them but a person.
-func (p *page) threats(fs []esclusa.Finding) {
-	if len(fs) == 0 {
-		return
-	}
-	p.title("Remove (" + fmt.Sprint(len(fs)) + "): malicious, leaked or planted")
-	for i := range fs {
-		if i == 2*shown && !p.all {
-			p.line("  and %d more (--all lists them)", len(fs)-i)
-			return
+// threats are never cut short: nothing ends them but a person.
+func (p *page) threats(fs []*esclusa.Finding) {
+	p.section("Remove", len(fs), "malicious, planted or leaked", 2*shown, func(i int) {
+		f := fs[i]
+		p.wrap("  "+p.severity(f.Severity)+" ", indent, what(f))
+		p.wrap(indent, indent, where(f))
+		if f.Evidence != "" {
+			p.wrap(indent, indent, clean(f.Evidence))
 		}
-		p.threat(&fs[i])
-	}
+		if f.Advice != "" {
+			p.wrap(indent, indent, clean(f.Advice))
+		}
+	})
 }
 
-func (p *page) threat(f *esclusa.Finding) {
-	what := clean(f.ID)
+// what is the trouble in words, with the name to look it up or except it.
+func what(f *esclusa.Finding) string {
+	s := clean(f.ID)
 	if f.Title != "" {
-		what += ": " + clean(f.Title)
+		s = clean(f.Title) + " (" + s + ")"
 	}
 	if f.Package != nil {
-		what = clean(f.Package.Name+" "+f.Package.Version) + ", " + what
+		s = clean(f.Package.Name+" "+f.Package.Version) + ": " + s
 	}
-	p.wrap("  "+p.severity(f.Severity)+" ", "    ", what)
-	p.wrap("    at ", "    ", clean(where(f)))
-	if f.Evidence != "" {
-		p.wrap("    ", "    ", clean(f.Evidence))
-	}
-	if f.Advice != "" {
-		p.wrap("    ", "    ", clean(f.Advice))
-	}
+	return s
 }
 
 func where(f *esclusa.Finding) string {
-	s := f.Path
-	if s == "" {
-		s = "the image configuration"
+	s := "in the image configuration"
+	if f.Path != "" {
+		s = "at " + f.Path
 	}
 	if f.Line > 0 {
 		s += fmt.Sprintf(":%d", f.Line)
@@ -58,86 +53,79 @@ func where(f *esclusa.Finding) string {
 	if f.Deleted {
 		s += ", deleted by a later layer: it can still be pulled"
 	}
-	return s
+	return clean(s)
 }
 
 // upgrades are the table of what newer versions end.
-func (p *page) upgrades(us []*upgrade) {
-	if len(us) == 0 {
-		return
-	}
-	p.title(fmt.Sprintf("Upgrade (%d), what matters most first", len(us)))
-	for i, u := range us {
-		if i == shown && !p.all {
-			n := 0
-			for _, r := range us[i:] {
-				n += len(r.findings)
-			}
-			p.line("  and %s that end %d (--all lists them)", plural(len(us)-i, "upgrade"), n)
-			return
+func (p *page) upgrades(us []*report.Upgrade) {
+	p.section("Upgrade", len(us), "the first matter most", shown, func(i int) {
+		u := us[i]
+		right := fmt.Sprintf("ends %s", thousands(len(u.Findings)))
+		if n := u.Exploited(); n > 0 {
+			right += fmt.Sprintf(", %d exploited", n)
 		}
-		p.upgrade(u)
+		p.row(u.Worst(), clean(fmt.Sprintf("%s %s → %s", u.Package.SourceName(), u.Package.SourceVersion(), u.Fix)), remark(right, u))
+		p.wrap(indent, indent, p.ids(u.Findings))
+		p.installed(u)
+		p.command(u.Command)
+	})
+}
+
+func remark(s string, u *report.Upgrade) string {
+	if u.Origin == "" {
+		return s
+	}
+	return strings.TrimPrefix(s+", "+report.Text(string(u.Origin), 20), ", ")
+}
+
+// installed says where the package is. The database of a distribution's
+// packages is no place to look; the names of what the source was built into
+// are.
+func (p *page) installed(u *report.Upgrade) {
+	switch u.Package.Type {
+	case "deb", "apk", "rpm":
+		if names := u.Binaries(); len(names) > 0 {
+			p.wrap(indent, indent, "installed as "+p.some(names))
+		}
+	default:
+		if len(u.Paths) > 0 {
+			p.wrap(indent, indent, "in "+p.some(u.Paths))
+		}
 	}
 }
 
-func (p *page) upgrade(u *upgrade) {
-	right := fmt.Sprintf("ends %d", len(u.findings))
-	if n := u.exploited(); n > 0 {
-		right += fmt.Sprintf(", %d exploited", n)
+// some is the first few of a list, or all.
+func (p *page) some(list []string) string {
+	const most = 3
+	n := len(list)
+	if !p.all && n > most+1 {
+		list = list[:most]
 	}
-	if u.origin != "" {
-		right += ", " + string(u.origin)
+	parts := make([]string, len(list))
+	for i, s := range list {
+		parts[i] = clean(s)
 	}
-	left := fmt.Sprintf("%s %s → %s", u.pkg.SourceName(), u.pkg.SourceVersion(), u.fix)
-	p.row(u.worst(), clean(left), right)
-	p.wrap("           ", "           ", p.ids(u.findings))
-	if u.command != "" {
-		p.wrap("           $ ", "             ", clean(u.command))
-	} else if u.pkg.Path != "" {
-		p.wrap("           ", "           ", clean("in "+u.pkg.Path))
+	if more := n - len(list); more > 0 {
+		parts = append(parts, fmt.Sprintf("and %s more", thousands(more)))
 	}
-}
-
-// row writes a severity, a text and a right-hand remark; the remark goes on a
-// line of its own where both do not fit.
-func (p *page) row(s esclusa.Severity, left, right string) {
-	room := p.width - 11
-	if visible(left)+2+visible(right) <= room {
-		fmt.Fprintf(p.out, "  %s %s%s%s\n", p.severity(s), left, strings.Repeat(" ", room-visible(left)-visible(right)), right)
-		return
-	}
-	p.wrap("  "+p.severity(s)+" ", "           ", left)
-	fmt.Fprintf(p.out, "%s%s\n", strings.Repeat(" ", max(11, p.width-visible(right))), right)
-}
-
-// severity is eight columns wide.
-func (p *page) severity(s esclusa.Severity) string {
-	w := fmt.Sprintf("%-8s", s)
-	switch {
-	case s >= esclusa.SeverityHigh:
-		return p.in(red, w)
-	case s == esclusa.SeverityMedium:
-		return p.in(yellow, w)
-	}
-	return w
+	return strings.Join(parts, ", ")
 }
 
 // ids names the first few findings, with what makes them matter today.
-func (p *page) ids(fs []esclusa.Finding) string {
-	const most = 4
+func (p *page) ids(fs []*esclusa.Finding) string {
+	const most = 3
 	var parts []string
-	for i := range fs {
-		if i == most && len(fs) > most+1 {
-			parts = append(parts, fmt.Sprintf("and %d more", len(fs)-i))
+	for i, f := range fs {
+		if i == most && len(fs) > most+1 && !p.all {
+			parts = append(parts, fmt.Sprintf("and %s more", thousands(len(fs)-i)))
 			break
 		}
-		f := &fs[i]
 		s := clean(f.ID)
 		var why []string
 		if f.KEV != nil {
 			why = append(why, p.in(red, "exploited since "+f.KEV.Added.Format(time.DateOnly)))
 		}
-		if f.EPSS >= 0.1 {
+		if f.EPSS >= 0.1 && report.HasEPSS(f) {
 			why = append(why, fmt.Sprintf("EPSS %.0f%%", 100*f.EPSS))
 		}
 		switch f.Reach {
@@ -156,65 +144,51 @@ func (p *page) ids(fs []esclusa.Finding) string {
 
 // unfixed are those that wait for a fix: short, because there is nothing to do
 // but to guard or to replace.
-func (p *page) unfixed(us []*upgrade) {
-	if len(us) == 0 {
-		return
-	}
-	p.title(fmt.Sprintf("No fix yet (%s)", plural(len(us), "package")))
-	for i, u := range us {
-		if i == shown && !p.all {
-			p.line("  and %d more (--all lists them)", len(us)-i)
-			return
-		}
-		right := string(u.origin)
-		p.row(u.worst(), clean(u.pkg.SourceName()+" "+u.pkg.SourceVersion()), right)
-		p.wrap("           ", "           ", p.ids(u.findings))
-	}
+func (p *page) unfixed(us []*report.Upgrade) {
+	p.section("No fix yet", len(us), "guard or replace", shown, func(i int) {
+		u := us[i]
+		p.row(u.Worst(), clean(u.Package.SourceName()+" "+u.Package.SourceVersion()), remark("", u))
+		p.wrap(indent, indent, p.ids(u.Findings))
+		p.installed(u)
+	})
 }
 
 // settings are the misconfigurations.
-func (p *page) settings(fs []esclusa.Finding) {
-	if len(fs) == 0 {
-		return
-	}
-	p.title(fmt.Sprintf("Change (%d): how the image is built and starts", len(fs)))
-	for i := range fs {
-		if i == shown && !p.all {
-			p.line("  and %d more (--all lists them)", len(fs)-i)
-			return
-		}
-		f := &fs[i]
-		text := clean(f.Title)
+func (p *page) settings(fs []*esclusa.Finding) {
+	p.section("Change", len(fs), "how the image is built and starts", shown, func(i int) {
+		f := fs[i]
+		text := what(f)
 		if f.Path != "" {
-			text += " (" + clean(f.Path)
+			text += clean(" at " + f.Path)
 			if f.Line > 0 {
 				text += fmt.Sprintf(":%d", f.Line)
 			}
-			text += ")"
 		}
-		p.wrap("  "+p.severity(f.Severity)+" ", "           ", text)
+		p.wrap("  "+p.severity(f.Severity)+" ", indent, text)
 		if f.Advice != "" {
-			p.wrap("           ", "           ", clean(f.Advice))
+			p.wrap(indent, indent, clean(f.Advice))
 		}
-	}
+	})
 }
 
-// rest counts what needs no action.
-func (p *page) rest(g groups) {
-	if len(g.notices) == 0 {
+// notices need no action today.
+func (p *page) notices(fs []*esclusa.Finding) {
+	p.section("Good to know", len(fs), "no flaws", 5, func(i int) {
+		p.wrap("  ", "    ", what(fs[i]))
+	})
+}
+
+// suppressed are counted in the last lines, and listed on demand.
+func (p *page) suppressed(fs []*esclusa.Finding) {
+	if !p.all {
 		return
 	}
-	p.title(fmt.Sprintf("Good to know (%d)", len(g.notices)))
-	for i := range g.notices {
-		if i == 5 && !p.all {
-			p.line("  and %d more (--all lists them)", len(g.notices)-i)
-			return
+	p.section("Ruled out by VEX", len(fs), "the supplier's word", shown, func(i int) {
+		f := fs[i]
+		text := what(f) + ": " + strings.ReplaceAll(string(f.VEX.Status), "_", " ")
+		if f.VEX.Author != "" {
+			text += ", says " + f.VEX.Author
 		}
-		f := &g.notices[i]
-		name := ""
-		if f.Package != nil {
-			name = f.Package.Name + " " + f.Package.Version + ": "
-		}
-		p.wrap("  ", "    ", clean(name+f.Title+" ("+f.ID+")"))
-	}
+		p.wrap("  ", "    ", clean(text))
+	})
 }

@@ -1,5 +1,6 @@
 // Package table writes the report for a person at a terminal: grouped by what
-// to do, in the order in which to do it, 80 columns wide.
+// to do, in the order in which to do it, 80 columns wide. A command is never
+// cut: it can be copied as it stands.
 //
 // Start with Write.
 package table
@@ -10,8 +11,6 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/esclusa/esclusa"
 	"github.com/esclusa/esclusa/internal/scan/report"
@@ -25,87 +24,67 @@ func (Format) Name() string { return "table" }
 // shown is how many rows a section has before it ends in a count.
 const shown = 15
 
+// minWidth is the narrowest page that is still read.
+const minWidth = 40
+
 // Write implements report.Format.
 func (Format) Write(w io.Writer, r *esclusa.Report, o report.Options) error {
 	if o.Width <= 0 {
 		o.Width = 80
 	}
-	p := &page{out: bufio.NewWriter(w), width: o.Width, color: o.Color, all: o.All}
+	p := &page{out: bufio.NewWriter(w), width: max(minWidth, o.Width), color: o.Color, all: o.All}
+	steps := report.Plan(r.Findings)
 	p.head(r)
-	g := group(r.Findings)
-	p.threats(g.threats)
-	p.upgrades(g.upgrades)
-	p.unfixed(g.unfixed)
-	p.settings(g.settings)
-	p.rest(g)
+	p.threats(steps.Threats)
+	p.upgrades(steps.Upgrades)
+	p.settings(steps.Settings)
+	p.unfixed(steps.Unfixed)
+	p.notices(steps.Notices)
+	p.suppressed(steps.Suppressed)
 	p.gaps(r.Gaps)
-	p.foot(r, g)
+	p.foot(r, len(steps.Suppressed))
 	return p.out.Flush()
-}
-
-// page is the sheet that is written on.
-type page struct {
-	out   *bufio.Writer
-	width int
-	color bool
-	all   bool
-}
-
-// paint is an ANSI colour.
-type paint string
-
-const (
-	red    paint = "31"
-	yellow paint = "33"
-	bold   paint = "1"
-	faint  paint = "2"
-)
-
-func (p *page) in(c paint, s string) string {
-	if !p.color || s == "" {
-		return s
-	}
-	return "\x1b[" + string(c) + "m" + s + "\x1b[0m"
-}
-
-// line writes one line, cut to the page.
-func (p *page) line(format string, args ...any) {
-	fmt.Fprintln(p.out, clip(fmt.Sprintf(format, args...), p.width))
-}
-
-func (p *page) title(s string) {
-	fmt.Fprintln(p.out)
-	fmt.Fprintln(p.out, p.in(bold, s))
 }
 
 // head says what was looked at.
 func (p *page) head(r *esclusa.Report) {
-	fmt.Fprintln(p.out, p.in(bold, clip(clean(r.Image.Ref), p.width)))
+	img := &r.Image
+	name := clean(img.Ref)
+	if columns(name) <= p.width {
+		name = p.in(bold, name)
+	}
+	p.wrap("", "", name)
 	var facts []string
 	add := func(s string) {
 		if s != "" {
 			facts = append(facts, clean(s))
 		}
 	}
-	if d := r.Image.Distro; d.ID != "" {
-		add(strings.TrimSpace(d.ID + " " + d.Version))
+	if img.Distro.ID != "" {
+		add(strings.TrimSpace(img.Distro.ID + " " + img.Distro.Version))
 	}
-	add(r.Image.Platform)
-	add(string(shortDigest(r.Image.Digest)))
-	if n := len(r.Image.Layers); n > 0 {
-		add(layers(r.Image.Layers))
+	add(img.Platform)
+	if img.Digest != "" {
+		add("sha256:" + img.Digest.Short())
+	}
+	if len(img.Layers) > 0 {
+		add(layers(img.Layers))
 	}
 	add(plural(len(r.Packages), "package"))
 	p.wrap("", "", strings.Join(facts, ", "))
-	if r.Image.BaseName != "" {
-		p.wrap("", "", clean("base: "+r.Image.BaseName+" (told by "+r.Image.BaseBy+")"))
+	if img.BaseName != "" {
+		base := "base: " + img.BaseName
+		if img.BaseBy != "" {
+			base += " (told by " + img.BaseBy + ")"
+		}
+		p.wrap("", "", clean(base))
 	}
 }
 
 func layers(ls []esclusa.Layer) string {
 	base := 0
-	for _, l := range ls {
-		if l.Origin == esclusa.OriginBase {
+	for i := range ls {
+		if ls[i].Origin == esclusa.OriginBase {
 			base++
 		}
 	}
@@ -116,63 +95,84 @@ func layers(ls []esclusa.Layer) string {
 	return s
 }
 
-func shortDigest(d esclusa.Digest) string {
-	if d == "" {
-		return ""
-	}
-	return "sha256:" + d.Short()
-}
-
 // gaps lists what could not be looked at: never left out, wide ones first.
 func (p *page) gaps(gs []esclusa.Gap) {
-	if len(gs) == 0 {
-		return
-	}
-	p.title(fmt.Sprintf("Not examined (%d): unknown is not clean", len(gs)))
-	for i, g := range gs {
-		if i == shown && !p.all {
-			p.line("  and %d more (--all lists them)", len(gs)-i)
-			return
-		}
+	p.section("Not examined", len(gs), "unknown is not clean", shown, func(i int) {
+		g := &gs[i]
 		text := clean(g.String())
 		if g.Scope == esclusa.GapSystem || g.Scope == esclusa.GapLayer {
-			text = p.in(red, string(g.Scope)) + " " + text
+			text = p.in(red, "a whole "+string(g.Scope)+":") + " " + text
 		}
 		p.wrap("  ", "    ", text)
 		if g.Hint != "" {
 			p.wrap("    hint: ", "    ", clean(g.Hint))
 		}
-	}
+	})
 }
 
 // foot says how much it is in all, and how old the knowledge is.
-func (p *page) foot(r *esclusa.Report, g groups) {
+func (p *page) foot(r *esclusa.Report, suppressed int) {
 	fmt.Fprintln(p.out)
-	counts := count(r.Findings)
-	s := plural(counts.total, "finding")
+	p.wrap("", "  ", total(r, suppressed))
+	if newest, oldest := dates(r.Feeds); !newest.IsZero() {
+		span := "dated " + oldest.Format(time.DateOnly)
+		if to := newest.Format(time.DateOnly); to != oldest.Format(time.DateOnly) {
+			span += " to " + to
+		}
+		p.wrap("", "  ", fmt.Sprintf("advisories of %s, %s", plural(len(r.Feeds), "source"), span))
+	}
+	if v := r.Verdict; v != nil {
+		p.wrap("", "  ", clean("verdict: "+v.Decision.String()+", by policy "+v.Policy))
+	}
+	p.wrap("", "  ", p.in(faint, took(r)))
+}
+
+// total is one sentence. Nothing found is good news only where all was
+// examined.
+func total(r *esclusa.Report, suppressed int) string {
+	n, by, exploited, base, fixable := 0, map[esclusa.Severity]int{}, 0, 0, 0
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		if f.Suppressed() || f.Kind == esclusa.KindNotice {
+			continue
+		}
+		n++
+		by[f.Severity]++
+		if f.KEV != nil {
+			exploited++
+		}
+		if f.Origin == esclusa.OriginBase {
+			base++
+		}
+		if f.Fix != nil && f.Fix.Version != "" {
+			fixable++
+		}
+	}
+	s := plural(n, "finding")
+	switch {
+	case n == 0 && len(r.Gaps) == 0:
+		s = "nothing found"
+	case n == 0:
+		s = "nothing found in what could be examined"
+	}
 	var parts []string
 	for _, c := range []struct {
 		n    int
 		what string
 	}{
-		{counts.exploited, "exploited"},
-		{counts.by[esclusa.SeverityCritical], "critical"}, {counts.by[esclusa.SeverityHigh], "high"},
-		{counts.by[esclusa.SeverityMedium], "medium"}, {counts.by[esclusa.SeverityLow], "low"},
-		{counts.base, "from the base image"}, {counts.fixable, "end by upgrading"},
-		{g.suppressed, "ruled out by VEX"},
+		{exploited, "exploited"}, {by[esclusa.SeverityCritical], "critical"}, {by[esclusa.SeverityHigh], "high"},
+		{by[esclusa.SeverityMedium], "medium"}, {by[esclusa.SeverityLow], "low"}, {by[esclusa.SeverityNone], "without effect"},
+		{by[esclusa.SeverityUnknown], "not rated"}, {base, "from the base image"}, {fixable, "end by upgrading"},
+		{suppressed, "ruled out by VEX"},
 	} {
 		if c.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.what))
+			parts = append(parts, thousands(c.n)+" "+c.what)
 		}
 	}
 	if len(parts) > 0 {
 		s += ": " + strings.Join(parts, ", ")
 	}
-	p.wrap("", "  ", s)
-	if newest, oldest := dates(r.Feeds); !newest.IsZero() {
-		p.wrap("", "  ", fmt.Sprintf("advisories of %s sources, dated %s to %s", fmt.Sprint(len(r.Feeds)), oldest.Format(time.DateOnly), newest.Format(time.DateOnly)))
-	}
-	p.line("%s", p.in(faint, took(r)))
+	return s
 }
 
 func took(r *esclusa.Report) string {
@@ -184,78 +184,26 @@ func took(r *esclusa.Report) string {
 }
 
 func dates(fs []esclusa.Feed) (newest, oldest time.Time) {
-	for _, f := range fs {
-		if f.Date.IsZero() {
+	for i := range fs {
+		d := fs[i].Date
+		if d.IsZero() {
 			continue
 		}
-		if f.Date.After(newest) {
-			newest = f.Date
+		if d.After(newest) {
+			newest = d
 		}
-		if oldest.IsZero() || f.Date.Before(oldest) {
-			oldest = f.Date
+		if oldest.IsZero() || d.Before(oldest) {
+			oldest = d
 		}
 	}
 	return newest, oldest
-}
-
-// wrap writes words with a first and a further indent.
-func (p *page) wrap(first, further, text string) {
-	line := first
-	empty := true
-	for _, w := range strings.Fields(text) {
-		if !empty && visible(line)+1+visible(w) > p.width {
-			fmt.Fprintln(p.out, line)
-			line, empty = further, true
-		}
-		if !empty {
-			line += " "
-		}
-		line += w
-		empty = false
-	}
-	fmt.Fprintln(p.out, line)
-}
-
-// visible is how many columns a string takes, without colours.
-func visible(s string) int {
-	n, esc := 0, false
-	for _, r := range s {
-		switch {
-		case r == '\x1b':
-			esc = true
-		case esc:
-			esc = r != 'm'
-		default:
-			n++
-		}
-	}
-	return n
-}
-
-// clip cuts a line that has no colours to a number of columns.
-func clip(s string, width int) string {
-	if strings.ContainsRune(s, '\x1b') || utf8.RuneCountInString(s) <= width {
-		return s
-	}
-	r := []rune(s)
-	return string(r[:max(0, width-1)]) + "…"
-}
-
-// clean takes what a terminal would obey out of outside text.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
 }
 
 func plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
-	return fmt.Sprintf("%s %ss", thousands(n), what)
+	return thousands(n) + " " + what + "s"
 }
 
 func thousands(n int) string {

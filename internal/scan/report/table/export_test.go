@@ -1,0 +1,4 @@
+package table
+
+// Columns is how wide a text is on a terminal.
+var Columns = columns
