@@ -28,6 +28,13 @@ func (s *Scanner) layer(ctx context.Context, pool *layer.Pool, set *layer.Set, l
 	switch {
 	case errors.Is(err, oci.ErrDigest), rec.Entries == 0 && err != nil:
 		return nil, err
+	case err != nil && ctx.Err() == nil:
+		// A stream that breaks is broken before its digest is known. A blob
+		// that is not what its digest names says nothing that can be believed.
+		if derr := verifyBlob(ctx, l); errors.Is(derr, oci.ErrDigest) {
+			return nil, derr
+		}
+		return rec, err
 	case err != nil:
 		return rec, err
 	}
@@ -36,6 +43,17 @@ func (s *Scanner) layer(ctx context.Context, pool *layer.Pool, set *layer.Set, l
 		_ = s.Cache.Put(set.Key(), l.DiffID, rec)
 	}
 	return rec, nil
+}
+
+// verifyBlob reads the blob for nothing but its digest.
+func verifyBlob(ctx context.Context, l *oci.Layer) error {
+	blob, err := l.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer blob.Close()
+	_, err = io.Copy(io.Discard, blob)
+	return err
 }
 
 // layerGap says that a whole layer is unknown.
@@ -62,11 +80,22 @@ type counted struct {
 
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.Stream.Read(p)
+	c.end(err)
+	return n, err
+}
+
+// Next spares the tar walker a copy.
+func (c *counted) Next() ([]byte, error) {
+	b, err := c.Stream.Next()
+	c.end(err)
+	return b, err
+}
+
+func (c *counted) end(err error) {
 	if err == io.EOF && !c.done {
 		c.done = true
 		c.count(int(c.size))
 	}
-	return n, err
 }
 
 // Root scans a root file system; "/" is the live host.
@@ -97,7 +126,7 @@ func (s *Scanner) File(ctx context.Context, name string, data []byte, kind esclu
 		return p.ReadFile(ctx, name, data)
 	})
 	if err == nil && len(r.Packages)+len(r.Findings)+len(r.Gaps) == 0 {
-		return r, fmt.Errorf("%s: %w", name, ErrNothing)
+		return r, fmt.Errorf("%s: %w", ref, ErrNothing)
 	}
 	return r, err
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math/bits"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 
@@ -29,7 +30,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		Entries: 20_000_000, Bytes: 256 << 30, Items: 500_000, Links: 1_000_000,
-		Gaps: 1_000, PathSize: 4096, Memory: 64 << 20, Hits: 100_000,
+		Gaps: 1_000, PathSize: 4096, Memory: 32 << 20, Hits: 100_000,
 	}
 }
 
@@ -39,6 +40,10 @@ const (
 	batchSize = 256 << 10
 	// batchFiles bounds a batch of empty files.
 	batchFiles = 1024
+	// Buffers of up to spareSize are used again, maxSpare of them: fresh ones
+	// cost a page fault for every 4 KB.
+	spareSize = 4 << 20
+	maxSpare  = 3
 )
 
 // Pool runs readers over the files of all layers that are being read. Layers
@@ -52,6 +57,9 @@ type Pool struct {
 	memory *semaphore.Weighted
 	spare  sync.Pool // of *batch with batchSize of room
 	wg     sync.WaitGroup
+
+	mu    sync.Mutex
+	large [][]byte // spare, with more room than batchSize
 }
 
 // NewPool starts the workers; Close ends them.
@@ -95,11 +103,53 @@ func (p *Pool) get(ctx context.Context, size int64) (*batch, error) {
 	if err := p.memory.Acquire(ctx, held); err != nil {
 		return nil, err
 	}
-	return &batch{data: make([]byte, 0, size), held: held}, nil
+	return &batch{data: p.take(int(size)), held: held}, nil
+}
+
+// take is the smallest spare buffer with room for size, or a new one.
+func (p *Pool) take(size int) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	best := -1
+	for i, b := range p.large {
+		if cap(b) >= size && (best < 0 || cap(b) < cap(p.large[best])) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return make([]byte, 0, size)
+	}
+	b := p.large[best]
+	p.large = slices.Delete(p.large, best, best+1)
+	return b
+}
+
+// keep makes a buffer spare; the largest ones are kept, which fit more often.
+func (p *Pool) keep(b []byte) {
+	if cap(b) > spareSize {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.large) < maxSpare {
+		p.large = append(p.large, b[:0])
+		return
+	}
+	small := 0
+	for i := range p.large {
+		if cap(p.large[i]) < cap(p.large[small]) {
+			small = i
+		}
+	}
+	if cap(b) > cap(p.large[small]) {
+		p.large[small] = b[:0]
+	}
 }
 
 func (p *Pool) put(b *batch) {
 	if b.held > 0 {
+		p.keep(b.data)
+		b.data = nil
 		p.memory.Release(b.held)
 		return
 	}

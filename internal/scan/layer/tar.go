@@ -76,12 +76,16 @@ func (w *walker) readTar(open func() (io.ReadCloser, error), only map[string][]s
 			err = cerr
 		}
 	}()
-	tr := tar.NewReader(rc)
+	var r io.Reader = rc
+	if c, ok := rc.(chunked); ok {
+		r = &skipper{src: c}
+	}
+	tr := tar.NewReader(r)
 	for {
 		h, err := tr.Next()
 		if err == io.EOF {
 			// What follows the end mark must still pass: its digest is checked.
-			_, err = io.Copy(io.Discard, rc)
+			_, err = io.Copy(io.Discard, r)
 			return err
 		}
 		if err != nil {
@@ -145,6 +149,10 @@ func (w *walker) clean(name string) (string, bool) {
 			What: "file", Err: fmt.Sprintf("path is longer than %d bytes or has a NUL", w.pool.limits.PathSize),
 		})
 		return "", false
+	}
+	// Most names are clean, or nearly: those are not copied.
+	if p := path.Clean(strings.TrimSuffix(strings.TrimPrefix(name, "./"), "/")); p[0] != '.' && p[0] != '/' {
+		return p, true
 	}
 	p := path.Clean("/" + name)[1:]
 	return p, p != ""
