@@ -101,7 +101,7 @@ func (b *bench) peers(ctx context.Context) []tool {
 		}
 		t.bin = bin
 		if out, err := exec.CommandContext(ctx, bin, t.version...).Output(); err == nil {
-			t.name += " " + versionIn(string(out))
+			t.name = strings.TrimSpace(t.name + " " + versionIn(string(out)))
 		}
 		tools = append(tools, t)
 	}
@@ -156,7 +156,7 @@ func osvScanner() tool {
 
 func syft() tool {
 	return tool{
-		name: "syft", version: []string{"version"},
+		name: "syft", version: []string{"--version"},
 		env: func(cache string) []string {
 			return []string{"SYFT_CHECK_FOR_APP_UPDATE=false", "XDG_CACHE_HOME=" + cache}
 		},

@@ -24,7 +24,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	b := bench{}
+	b := bench{fresh: map[string]bool{}}
 	var build bool
 	flag.IntVar(&b.rounds, "rounds", 5, "how often each tool runs")
 	flag.StringVar(&b.only, "only", "", "cases whose name contains this")
@@ -44,6 +44,7 @@ type bench struct {
 	only   string
 	page   string
 	alone  bool
+	fresh  map[string]bool // caches that this process filled
 }
 
 func (b *bench) run(ctx context.Context, build bool) error {

@@ -81,25 +81,48 @@ func (b *bench) measure(ctx context.Context, c benchCase, tools []tool) ([]row, 
 
 // one runs a tool with the cache that the case asks for.
 func (b *bench) one(ctx context.Context, t tool, c benchCase, args []string) (cost, string, error) {
-	cache := filepath.Join(b.dir, "cache-run")
-	if err := os.RemoveAll(cache); err != nil {
-		return cost{}, "", err
-	}
-	if t.cache != "" {
-		if err := os.CopyFS(cache, os.DirFS(t.cache)); err != nil {
-			return cost{}, "", err
-		}
-	}
+	full := t.cache
 	if c.before != "" {
-		if _, err := b.start(ctx, t, cache, t.scan(c.before, c.mode)); err != nil {
+		var err error
+		if full, err = b.filled(ctx, t, c); err != nil {
 			return cost{}, "", fmt.Errorf("fill the cache: %w", err)
 		}
+	}
+	cache := filepath.Join(b.dir, "cache-run")
+	if err := copyCache(full, cache); err != nil {
+		return cost{}, "", err
 	}
 	p, err := b.start(ctx, t, cache, args)
 	if err != nil {
 		return cost{}, "", err
 	}
 	return p.cost, p.found, os.RemoveAll(cache)
+}
+
+// filled is the tool's cache after a scan of the case's earlier image: made
+// once, copied for every run.
+func (b *bench) filled(ctx context.Context, t tool, c benchCase) (string, error) {
+	dir := filepath.Join(b.dir, "cache-filled-"+filepath.Base(t.bin))
+	if b.fresh[dir] {
+		return dir, nil
+	}
+	if err := copyCache(t.cache, dir); err != nil {
+		return "", err
+	}
+	_, err := b.start(ctx, t, dir, t.scan(c.before, c.mode))
+	b.fresh[dir] = err == nil
+	return dir, err
+}
+
+// copyCache makes to what from is; an empty from is an empty folder.
+func copyCache(from, to string) error {
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	if from == "" {
+		return os.MkdirAll(to, 0o700)
+	}
+	return os.CopyFS(to, os.DirFS(from))
 }
 
 type process struct {
