@@ -18,6 +18,9 @@ import (
 // Bad bytes become U+FFFD, one for each, as encoding/json has it: a report and
 // its saved stream must look the same.
 func Text(s string, n int) string {
+	if n == 0 {
+		return ""
+	}
 	if clean(s) && (n < 0 || len(s) <= n) {
 		return s
 	}

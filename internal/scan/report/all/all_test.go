@@ -69,33 +69,36 @@ func write(t testing.TB, f report.Format, r *esclusa.Report) []byte {
 	return b.Bytes()
 }
 
-// TestFormats is the law: valid documents, the same bytes each time, and the
-// same bytes from a saved stream; the report is not changed.
 func TestFormats(t *testing.T) {
 	for name, r := range reports() {
-		t.Run(name, func(t *testing.T) {
-			stream := write(t, format(t, "json"), r)
-			saved, err := report.Read(bytes.NewReader(stream))
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, f := range all.Formats() {
-				out := write(t, f, r)
-				if !utf8.Valid(out) {
-					t.Errorf("%s: no UTF-8", f.Name())
-				}
-				if len(out) == 0 || out[len(out)-1] != '\n' {
-					t.Errorf("%s: does not end in a newline", f.Name())
-				}
-				if err := valid(t, f.Name(), out); err != nil {
-					t.Errorf("%s: %.2000s", f.Name(), err)
-				}
-				same(t, f.Name()+" twice", out, write(t, f, r))
-				same(t, f.Name()+" replayed", out, write(t, f, saved))
-			}
-			same(t, "the report after all formats", stream, write(t, format(t, "json"), r))
-		})
+		t.Run(name, func(t *testing.T) { law(t, r) })
 	}
+}
+
+// law is what holds for every format: valid documents, the same bytes each
+// time, and the same bytes from a saved stream; the report is not changed.
+func law(t *testing.T, r *esclusa.Report) {
+	t.Helper()
+	stream := write(t, format(t, "json"), r)
+	saved, err := report.Read(bytes.NewReader(stream))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range all.Formats() {
+		out := write(t, f, r)
+		if !utf8.Valid(out) {
+			t.Errorf("%s: no UTF-8", f.Name())
+		}
+		if len(out) == 0 || out[len(out)-1] != '\n' {
+			t.Errorf("%s: does not end in a newline", f.Name())
+		}
+		if err := valid(t, f.Name(), out); err != nil {
+			t.Errorf("%s: %.2000s", f.Name(), err)
+		}
+		same(t, f.Name()+" twice", out, write(t, f, r))
+		same(t, f.Name()+" replayed", out, write(t, f, saved))
+	}
+	same(t, "the report after all formats", stream, write(t, format(t, "json"), r))
 }
 
 // same compares bytes, and shows where they part.
