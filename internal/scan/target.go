@@ -24,7 +24,7 @@ const maxFile = 256 << 20
 func (s *Scanner) Scan(ctx context.Context, target string, kind esclusa.TargetKind, opt oci.Options) (*esclusa.Report, error) {
 	if kind == "" || kind == esclusa.TargetImage {
 		r, err := s.tryImage(ctx, target, kind, opt)
-		if !errors.Is(err, oci.ErrNotImage) || kind == esclusa.TargetImage {
+		if !errors.Is(err, oci.ErrNotImage) || kind == esclusa.TargetImage || target == "-" {
 			return r, err
 		}
 	}
