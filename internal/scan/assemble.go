@@ -77,11 +77,12 @@ func (a *assembly) judge(readers []layer.Reader, r *esclusa.Report) {
 			p.Reader, p.PURL = cmp.Or(p.Reader, j.Spec().Name), cmp.Or(p.PURL, purl.Of(p))
 		}
 		a.origin(res.Findings)
-		r.Packages = append(r.Packages, res.Packages...)
+		if len(res.Packages) > 0 {
+			r.Packages = sortPackages(append(r.Packages, res.Packages...))
+		}
 		r.Findings = append(r.Findings, res.Findings...)
 		r.Gaps = append(r.Gaps, res.Gaps...)
 	}
-	slices.SortStableFunc(r.Packages, comparePackages)
 }
 
 func (s *Scanner) match(a *assembly, r *esclusa.Report) {
@@ -171,7 +172,11 @@ func (a *assembly) layerOrigin(i int) esclusa.Origin {
 
 // packages are those that are there, each once, with its layer and name.
 func (a *assembly) packages() []esclusa.Package {
-	var all []esclusa.Package
+	n := 0
+	for i := range a.merged.Live {
+		n += len(a.merged.Live[i].Result.Packages)
+	}
+	all := make([]esclusa.Package, 0, n)
 	distro := distroName(a.image.Distro)
 	for i := range a.merged.Live {
 		pl := &a.merged.Live[i]
@@ -197,11 +202,25 @@ func (a *assembly) packages() []esclusa.Package {
 			all = append(all, p)
 		}
 	}
-	slices.SortStableFunc(all, comparePackages)
-	return slices.CompactFunc(all, func(x, y esclusa.Package) bool { return comparePackages(x, y) == 0 })
+	return sortPackages(all)
 }
 
-func comparePackages(x, y esclusa.Package) int {
+// sortPackages sorts by pointer, for a package is large, and leaves each once.
+func sortPackages(all []esclusa.Package) []esclusa.Package {
+	ps := make([]*esclusa.Package, len(all))
+	for i := range all {
+		ps[i] = &all[i]
+	}
+	slices.SortStableFunc(ps, comparePackages)
+	ps = slices.CompactFunc(ps, func(x, y *esclusa.Package) bool { return comparePackages(x, y) == 0 })
+	out := make([]esclusa.Package, len(ps))
+	for i, p := range ps {
+		out[i] = *p
+	}
+	return out
+}
+
+func comparePackages(x, y *esclusa.Package) int {
 	return cmp.Or(strings.Compare(x.Type, y.Type), strings.Compare(x.Name, y.Name), strings.Compare(x.Version, y.Version),
 		strings.Compare(x.Arch, y.Arch), strings.Compare(x.Path, y.Path), strings.Compare(string(x.Layer), string(y.Layer)))
 }

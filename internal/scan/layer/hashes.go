@@ -19,6 +19,14 @@ func (s Hashes) Has(h uint64) bool {
 	return ok
 }
 
+// hasPath says whether the path is in the set, as a file or as a folder: the
+// two hashes are neighbours.
+func (s Hashes) hasPath(p string) bool {
+	h := pathHash(p, false)
+	i, ok := slices.BinarySearch(s, h)
+	return ok || i < len(s) && s[i] == h|1
+}
+
 // MarshalBinary writes eight bytes a member, little-endian.
 func (s Hashes) MarshalBinary() ([]byte, error) {
 	b := make([]byte, 0, 8*len(s))

@@ -157,6 +157,7 @@ func TestMerge(t *testing.T) {
 		{"through a link of a lower layer", [][]file{{{Path: "lib", Link: "usr/lib"}, pkg("usr/lib/a.pkg", "a 1")}, {pkg("lib/a.pkg", "a 2")}}, []string{"usr/lib/a.pkg a 2 @1", "-usr/lib/a.pkg a 1 @0"}},
 		{"whiteout through a link", [][]file{{{Path: "lib", Link: "/usr/lib"}, pkg("usr/lib/a.pkg", "a 1")}, {{Path: "lib/a.pkg", Whiteout: true}}}, []string{"-usr/lib/a.pkg a 1 @0"}},
 		{"link replaced by a folder", [][]file{{{Path: "lib", Link: "usr/lib"}, pkg("usr/lib/a.pkg", "a 1")}, {dir("lib"), pkg("lib/a.pkg", "a 2")}}, []string{"lib/a.pkg a 2 @1", "usr/lib/a.pkg a 1 @0"}},
+		{"link behind a link", [][]file{{{Path: "a", Link: "b"}, {Path: "b/c", Link: "/d"}, pkg("d/a.pkg", "a 1")}, {pkg("a/c/a.pkg", "a 2")}}, []string{"d/a.pkg a 2 @1", "-d/a.pkg a 1 @0"}},
 		{"link loop", [][]file{{{Path: "x", Link: "y"}, {Path: "y", Link: "x"}}, {pkg("x/a.pkg", "a 1")}}, []string{"x/a.pkg a 1 @1"}},
 		{"link out of the root", [][]file{{{Path: "x", Link: "../../../../etc"}}, {pkg("x/a.pkg", "a 1")}}, []string{"etc/a.pkg a 1 @1"}},
 		{"path out of the root", [][]file{{pkg("../../etc/a.pkg", "a 1"), pkg("/abs/b.pkg", "b 1")}}, []string{"abs/b.pkg b 1 @0", "etc/a.pkg a 1 @0"}},

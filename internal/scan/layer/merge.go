@@ -23,6 +23,7 @@ type Merged struct {
 	records []*Record
 	diffIDs []esclusa.Digest
 	index   map[esclusa.Digest]int
+	sets    map[*Item]map[listed]bool
 }
 
 // Placed is an Item in its layer, under the path that it has in the image.
@@ -36,39 +37,51 @@ type Placed struct {
 // (OCI image specification, layer: applying changesets). A nil record is a
 // layer that could not be read.
 func Merge(records []*Record, diffIDs []esclusa.Digest) *Merged {
-	m := &Merged{records: records, diffIDs: diffIDs, index: map[esclusa.Digest]int{}}
+	m := &Merged{records: records, diffIDs: diffIDs, index: map[esclusa.Digest]int{}, sets: map[*Item]map[listed]bool{}}
 	for i, d := range diffIDs {
 		m.index[d] = i
 	}
 	tree := newTree(records)
+	var all []Placed
 	for i, r := range records {
 		if r == nil {
 			continue
 		}
 		tree.enter(i)
+		items := withLinks(r, records[:i])
+		all = slices.Grow(all, len(items))
 		for _, g := range r.Gaps {
 			g.Layer = diffIDs[i]
 			m.Gaps = append(m.Gaps, g)
 		}
-		for _, it := range withLinks(r, records[:i]) {
+		for _, it := range items {
 			as := it.read
 			if as == "" {
 				as = it.Path
 			}
 			it.Path = tree.resolve(it.Path)
-			m.Live = append(m.Live, Placed{it, i, as})
+			all = append(all, Placed{it, i, as})
 		}
 	}
-	live := m.Live[:0]
-	for _, p := range m.Live {
-		if tree.survives(p.Path, p.Layer) {
+	live := make([]*Placed, 0, len(all)) // sorted by pointer: an item is large
+	// Two layers may reach one file through different links.
+	highest := make(map[string]int, len(all))
+	for i := range all {
+		highest[all[i].Path] = max(highest[all[i].Path], all[i].Layer)
+	}
+	for i := range all {
+		if p := &all[i]; p.Layer == highest[p.Path] && tree.survives(p.Path, p.Layer) {
 			live = append(live, p)
 		} else {
-			m.Deleted = append(m.Deleted, p)
+			m.Deleted = append(m.Deleted, *p)
 		}
 	}
-	m.Live = dedupLinks(live)
-	slices.SortStableFunc(m.Live, func(a, b Placed) int { return strings.Compare(a.Path, b.Path) })
+	live = dedupLinks(live)
+	slices.SortStableFunc(live, func(a, b *Placed) int { return strings.Compare(a.Path, b.Path) })
+	m.Live = make([]Placed, len(live))
+	for i, p := range live {
+		m.Live[i] = *p
+	}
 	m.pickDistro()
 	return m
 }
@@ -110,7 +123,10 @@ func itemsAt(r *Record, p string) []Item {
 }
 
 // dedupLinks drops a hard link's items while its target is there itself.
-func dedupLinks(live []Placed) []Placed {
+func dedupLinks(live []*Placed) []*Placed {
+	if !slices.ContainsFunc(live, func(p *Placed) bool { return p.link != "" }) {
+		return live
+	}
 	type key struct {
 		path, reader string
 	}
@@ -120,7 +136,7 @@ func dedupLinks(live []Placed) []Placed {
 			own[key{p.Path, p.Reader}] = true
 		}
 	}
-	return slices.DeleteFunc(live, func(p Placed) bool {
+	return slices.DeleteFunc(live, func(p *Placed) bool {
 		return p.link != "" && own[key{p.link, p.Reader}]
 	})
 }
@@ -180,14 +196,29 @@ func (m *Merged) Since(p *Placed, pkg *esclusa.Package) int {
 			continue
 		}
 		k := slices.IndexFunc(items, func(it Item) bool { return it.Reader == p.Reader })
-		if k < 0 || !slices.ContainsFunc(items[k].Result.Packages, func(q esclusa.Package) bool {
-			return q.Name == pkg.Name && q.Version == pkg.Version && q.Arch == pkg.Arch
-		}) {
+		if k < 0 || !m.lists(&items[k])[listed{pkg.Name, pkg.Version, pkg.Arch}] {
 			break
 		}
 		since = i
 	}
 	return since
+}
+
+// listed names a package in a database.
+type listed struct{ name, version, arch string }
+
+// lists is the set of an item's packages; each is made once.
+func (m *Merged) lists(it *Item) map[listed]bool {
+	if set, ok := m.sets[it]; ok {
+		return set
+	}
+	set := make(map[listed]bool, len(it.Result.Packages))
+	for i := range it.Result.Packages {
+		p := &it.Result.Packages[i]
+		set[listed{p.Name, p.Version, p.Arch}] = true
+	}
+	m.sets[it] = set
+	return set
 }
 
 // tree answers what became of a path in the layers above it.
@@ -198,6 +229,7 @@ type tree struct {
 	open    map[string]*alias    // by the link's path, those that hold now
 	gone    map[string]layerMask // folder → layers that removed or replaced it
 	hides   []hidden
+	folders map[string]bool // on the way to an item: other links do not matter
 }
 
 // alias is a link to a folder, and the layers [from, to) in which it holds.
@@ -241,7 +273,58 @@ func newTree(records []*Record) *tree {
 		}
 		t.hides = append(t.hides, h)
 	}
+	t.folders = folders(records)
 	return t
+}
+
+// maxDetours bounds the work of finding folders behind links. A folder that is
+// not found keeps the name that its layer gave it, and is still reported.
+const maxDetours = 5_000_000
+
+// folders are those above the items, under every name that a link gives them.
+// An image has some ten thousand links, of which a handful leads to a folder
+// with an item in it.
+func folders(records []*Record) map[string]bool {
+	dirs := map[string]bool{}
+	add := func(p string) {
+		for ; p != "" && !dirs[p]; p = parent(p) {
+			dirs[p] = true
+		}
+	}
+	for _, r := range records {
+		if r == nil {
+			continue
+		}
+		for i := range r.Items {
+			add(parent(r.Items[i].Path))
+		}
+		for _, l := range r.Hardlinks {
+			add(parent(l.Path))
+		}
+	}
+	// A link on the way leads to further folders, in which there may be links.
+	left := maxDetours
+	for grown := true; grown; {
+		before := len(dirs)
+		for _, r := range records {
+			if r == nil {
+				continue
+			}
+			for _, l := range r.Symlinks {
+				if dirs[l.Path] && left > 0 {
+					left -= len(dirs) + 1
+					add(linkTarget(l))
+					for d := range dirs {
+						if rest, ok := strings.CutPrefix(d, l.Path+"/"); ok {
+							add(path.Join(linkTarget(l), rest))
+						}
+					}
+				}
+			}
+		}
+		grown = len(dirs) > before && left > 0
+	}
+	return dirs
 }
 
 // enter makes the symbolic links of layer i hold, and ends those that it
@@ -249,7 +332,7 @@ func newTree(records []*Record) *tree {
 func (t *tree) enter(i int) {
 	r := t.records[i]
 	for p := range t.links {
-		if t.hides[i].whiteout[p] || r.Paths.Has(pathHash(p, false)) || r.Paths.Has(pathHash(p, true)) {
+		if t.has(p, i) {
 			delete(t.links, p)
 			if a := t.open[p]; a != nil {
 				a.to = i
@@ -258,8 +341,12 @@ func (t *tree) enter(i int) {
 		}
 	}
 	for _, l := range r.Symlinks {
+		to := linkTarget(l)
+		if !t.folders[l.Path] && !t.folders[to] {
+			continue // on nobody's way
+		}
 		t.links[l.Path] = l.Target
-		if to := linkTarget(l); to != "" {
+		if to != "" {
 			a := &alias{l.Path, i, len(t.records)}
 			t.alias[to], t.open[l.Path] = append(t.alias[to], a), a
 		}
@@ -337,7 +424,7 @@ func (t *tree) replaced(p string, j int) bool {
 
 func (t *tree) has(p string, j int) bool {
 	r := t.records[j]
-	return t.hides[j].whiteout[p] || r.Paths.Has(pathHash(p, false)) || r.Paths.Has(pathHash(p, true))
+	return t.hides[j].whiteout[p] || r.Paths.hasPath(p)
 }
 
 // folderGone says which layers removed the folder, made it opaque or put

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/esclusa/esclusa"
@@ -77,9 +78,7 @@ func DecodeRecord(b []byte) (*Record, error) {
 	if xxhash.Sum64(body) != sum {
 		return nil, fmt.Errorf("%w: checksum differs", ErrRecord)
 	}
-	// File names are bytes, not text: a name that is no UTF-8 must not cost the
-	// layer its place in the cache.
-	mode, err := cbor.DecOptions{MaxArrayElements: 1 << 24, MaxMapPairs: 1 << 20, UTF8: cbor.UTF8DecodeInvalid}.DecMode()
+	mode, err := decMode()
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +88,12 @@ func DecodeRecord(b []byte) (*Record, error) {
 	}
 	return &r, nil
 }
+
+// decMode bounds what is decoded. File names are bytes, not text: a name that
+// is no UTF-8 must not cost the layer its place in the cache.
+var decMode = sync.OnceValues(func() (cbor.DecMode, error) {
+	return cbor.DecOptions{MaxArrayElements: 1 << 24, MaxMapPairs: 1 << 20, UTF8: cbor.UTF8DecodeInvalid}.DecMode()
+})
 
 // finish puts the record into its one order, whatever order the workers
 // finished in: the same layer gives the same bytes.
