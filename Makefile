@@ -3,7 +3,7 @@ SHELL := /bin/bash
 TOOL  := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build test unit check needs vectors fuzz bench bench-scan clean
+.PHONY: help build test unit check needs vectors test-large fuzz bench bench-scan clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -15,7 +15,7 @@ test: needs check unit ## everything that answers within ten minutes
 
 # What tests call. Debian's package on the right; as root it is installed.
 NEEDS := rpm:rpm rpmbuild:rpm db5.3_load:db5.3-util sqlite3:sqlite3 debian-distro-info:distro-info mmdebstrap:mmdebstrap \
-  skopeo:skopeo buildah:buildah containerd:containerd dockerd:docker.io npm:npm gcc:gcc
+  skopeo:skopeo buildah:buildah containerd:containerd dockerd:docker.io npm:npm python3:python3 gcc:gcc
 
 needs: ## what the tests call, installed as root and named otherwise
 	@missing=; for n in $(NEEDS); do command -v $${n%%:*} >/dev/null || missing="$$missing $${n##*:}"; done; \
@@ -41,6 +41,9 @@ unit:
 
 vectors: ## the tests against independent truth, with their tables
 	$(TOOL) gotestsum --format testname -- -run 'Vectors' ./...
+
+test-large: ## the memory that an image of 3,000,000 files takes
+	go test -count=1 -run TestLargeImage -v ./internal/scan/realimage
 
 FUZZTIME ?= 60s
 fuzz: ## every fuzz target, $(FUZZTIME) each
