@@ -128,11 +128,26 @@ func recommendation(f *esclusa.Finding) string {
 func sourceOf(id, url string) *source {
 	name := "esclusa"
 	for _, s := range [...][2]string{
-		{"CVE-", "CVE Program"}, {"GHSA-", "GitHub Advisory Database"}, {"GO-", "Go Vulnerability Database"},
-		{"RUSTSEC-", "RustSec"}, {"PYSEC-", "PyPA"}, {"MAL-", "OpenSSF Malicious Packages"}, {"OSV-", "OSV"},
-		{"DSA-", "Debian"}, {"DLA-", "Debian"}, {"DEBIAN-", "Debian"}, {"USN-", "Ubuntu"}, {"UBUNTU-", "Ubuntu"},
-		{"RHSA-", "Red Hat"}, {"ALSA-", "AlmaLinux"}, {"RLSA-", "Rocky Linux"}, {"ALPINE-", "Alpine Linux"},
-		{"SUSE-", "SUSE"}, {"openSUSE-", "openSUSE"}, {"BIT-", "Bitnami"}, {"CGA-", "Chainguard"},
+		{"CVE-", "CVE Program"},
+		{"GHSA-", "GitHub Advisory Database"},
+		{"GO-", "Go Vulnerability Database"},
+		{"RUSTSEC-", "RustSec"},
+		{"PYSEC-", "PyPA"},
+		{"MAL-", "OpenSSF Malicious Packages"},
+		{"OSV-", "OSV"},
+		{"DSA-", "Debian"},
+		{"DLA-", "Debian"},
+		{"DEBIAN-", "Debian"},
+		{"USN-", "Ubuntu"},
+		{"UBUNTU-", "Ubuntu"},
+		{"RHSA-", "Red Hat"},
+		{"ALSA-", "AlmaLinux"},
+		{"RLSA-", "Rocky Linux"},
+		{"ALPINE-", "Alpine Linux"},
+		{"SUSE-", "SUSE"},
+		{"openSUSE-", "openSUSE"},
+		{"BIT-", "Bitnami"},
+		{"CGA-", "Chainguard"},
 	} {
 		if strings.HasPrefix(id, s[0]) {
 			name = s[1]

@@ -120,8 +120,12 @@ func (p *page) summary(r *esclusa.Report, s *report.Steps) {
 		n    int
 		what string
 	}{
-		{len(s.Threats), "to remove"}, {len(s.Upgrades), "to upgrade"}, {len(s.Settings), "to change"},
-		{len(s.Unfixed), "without a fix"}, {len(s.Notices), "good to know"}, {len(s.Suppressed), "ruled out by VEX"},
+		{len(s.Threats), "to remove"},
+		{len(s.Upgrades), "to upgrade"},
+		{len(s.Settings), "to change"},
+		{len(s.Unfixed), "without a fix"},
+		{len(s.Notices), "good to know"},
+		{len(s.Suppressed), "ruled out by VEX"},
 		{len(r.Gaps), "not examined"},
 	} {
 		if c.n > 0 {

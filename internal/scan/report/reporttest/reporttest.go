@@ -42,7 +42,8 @@ func Clean() *esclusa.Report {
 			BaseName: "debian:12-slim", BaseBy: "label",
 		},
 		Feeds: []esclusa.Feed{
-			{Name: "osv/debian", Date: day("2026-03-03"), Records: 40000}, {Name: "osv/npm", Date: day("2026-03-04"), Records: 20000},
+			{Name: "osv/debian", Date: day("2026-03-03"), Records: 40000},
+			{Name: "osv/npm", Date: day("2026-03-04"), Records: 20000},
 			{Name: "kev", Date: day("2026-03-01"), Records: 1300},
 		},
 		Packages: []esclusa.Package{Deb("openssl", "libssl3", "3.0.11-1~deb12u1"), NPM("@shop/cart", "1.4.2", "app/package.json")},

@@ -160,9 +160,15 @@ func total(r *esclusa.Report, suppressed int) string {
 		n    int
 		what string
 	}{
-		{exploited, "exploited"}, {by[esclusa.SeverityCritical], "critical"}, {by[esclusa.SeverityHigh], "high"},
-		{by[esclusa.SeverityMedium], "medium"}, {by[esclusa.SeverityLow], "low"}, {by[esclusa.SeverityNone], "without effect"},
-		{by[esclusa.SeverityUnknown], "not rated"}, {base, "from the base image"}, {fixable, "end by upgrading"},
+		{exploited, "exploited"},
+		{by[esclusa.SeverityCritical], "critical"},
+		{by[esclusa.SeverityHigh], "high"},
+		{by[esclusa.SeverityMedium], "medium"},
+		{by[esclusa.SeverityLow], "low"},
+		{by[esclusa.SeverityNone], "without effect"},
+		{by[esclusa.SeverityUnknown], "not rated"},
+		{base, "from the base image"},
+		{fixable, "end by upgrading"},
 		{suppressed, "ruled out by VEX"},
 	} {
 		if c.n > 0 {
