@@ -510,3 +510,29 @@ FAIL	p	1 of 2 tests failed
 		t.Error(d)
 	}
 }
+
+// TestRenderKeepsDenials: warnings are cut, what stops the build never is.
+func TestRenderKeepsDenials(t *testing.T) {
+	v := esclusa.Verdict{Decision: esclusa.Deny, Policy: "p"}
+	for i := range 20 {
+		v.Reasons = append(v.Reasons, esclusa.Reason{Rule: fmt.Sprintf("deny-%02d", i), Decision: esclusa.Deny, Message: "No."})
+	}
+	for i := range 20 {
+		v.Reasons = append(v.Reasons, esclusa.Reason{Rule: fmt.Sprintf("warn-%02d", i), Decision: esclusa.Warn, Message: "Perhaps."})
+	}
+	var out strings.Builder
+	if err := Render(&out, &v, false, 80); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		if !strings.Contains(out.String(), fmt.Sprintf("deny-%02d", i)) {
+			t.Errorf("denial %d is not shown", i)
+		}
+		if got := strings.Contains(out.String(), fmt.Sprintf("warn-%02d", i)); got != (i < fewWarnings) {
+			t.Errorf("warning %d shown: %v", i, got)
+		}
+	}
+	if !strings.Contains(out.String(), "20 warnings") || !strings.Contains(out.String(), "and 12 more warnings") {
+		t.Errorf("the number of warnings is lost:\n%s", out.String())
+	}
+}

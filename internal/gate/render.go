@@ -16,8 +16,19 @@ import (
 func Render(w io.Writer, v *esclusa.Verdict, color bool, width int) error {
 	p := &printer{width: max(width, 40), color: color}
 	p.head(v)
+	warnings := 0
 	for i := range v.Reasons {
-		p.reason(&v.Reasons[i])
+		r := &v.Reasons[i]
+		if r.Decision == esclusa.Warn {
+			if warnings++; warnings > fewWarnings {
+				continue // what stops the build must not scroll away
+			}
+		}
+		p.reason(r)
+	}
+	if warnings > fewWarnings {
+		p.line("")
+		p.line("and " + plural(warnings-fewWarnings, "more warning") + "; the JSON verdict lists them")
 	}
 	p.exempted(v.Exempted)
 	p.section("Expired exceptions, which count no more", v.Expired)
@@ -52,7 +63,10 @@ func gapLines(v *esclusa.Verdict) []string {
 	return lines
 }
 
-const fewGaps = 10
+const (
+	fewGaps     = 10
+	fewWarnings = 8
+)
 
 var colors = map[esclusa.Decision]string{
 	esclusa.Deny: "\x1b[1;31m", esclusa.Warn: "\x1b[33m", esclusa.Allow: "\x1b[1;32m", esclusa.Undecided: "\x1b[1;35m",
