@@ -11,10 +11,7 @@ import (
 	"strings"
 )
 
-const (
-	suite  = "bookworm"
-	mirror = "http://deb.debian.org/debian"
-)
+const suite = "bookworm"
 
 // What a well-filled application image installs.
 var (
@@ -37,7 +34,7 @@ func (b *bench) debian(ctx context.Context, name string, include []string) (stri
 		if len(include) > 0 {
 			args = append(args, "--include="+strings.Join(include, ","))
 		}
-		return run(ctx, "", "mmdebstrap", append(args, suite, tmp, mirror)...)
+		return run(ctx, "", "mmdebstrap", append(args, suite, tmp)...)
 	})
 }
 

@@ -109,6 +109,34 @@ func absent(t testing.TB, why string) {
 	t.Skipf("real image absent: %s", why)
 }
 
+// aptMirrors are the addresses that apt uses on this machine.
+var aptMirrors = sync.OnceValue(func() []string {
+	files, _ := filepath.Glob("/etc/apt/sources.list.d/*.sources")
+	more, _ := filepath.Glob("/etc/apt/sources.list.d/*.list")
+	var out []string
+	for _, f := range append(append(files, more...), "/etc/apt/sources.list") {
+		text, _ := os.ReadFile(f)
+		for _, w := range strings.Fields(string(text)) {
+			if strings.HasPrefix(w, "http://") || strings.HasPrefix(w, "https://") {
+				out = append(out, strings.TrimSuffix(w, "/"))
+			}
+		}
+	}
+	return out
+})
+
+func aptMirror(suffix string) string {
+	for _, m := range aptMirrors() {
+		if strings.HasSuffix(m, suffix) {
+			return m
+		}
+	}
+	return ""
+}
+
+func debianMirror() string   { return aptMirror("/debian") }
+func debianSecurity() string { return aptMirror("/debian-security") }
+
 // cannotBuild says what is missing. A build that fails for any other reason
 // is a failure.
 func cannotBuild() string {
@@ -121,7 +149,10 @@ func cannotBuild() string {
 		}
 	}
 	client := &http.Client{Timeout: 20 * time.Second}
-	resp, err := client.Head(debianMirror + "/dists/bullseye/Release")
+	if debianMirror() == "" || debianSecurity() == "" {
+		return "apt names no mirror of Debian and of its security updates"
+	}
+	resp, err := client.Head(debianMirror() + "/dists/bullseye/Release")
 	if err != nil {
 		return "no network: " + err.Error()
 	}

@@ -29,25 +29,20 @@ var steps = []step{
 	{"clean", "RUN rm .env && npm install lodash@4.17.21", registrytest.Zstd, clean},
 }
 
-const (
-	debianMirror   = "http://deb.debian.org/debian"
-	debianSecurity = "http://deb.debian.org/debian-security"
-)
-
 // debootstrap makes the last point release of Debian 11 without the security
 // updates after it: these are old versions as users really have them. No
 // mirror serves an older point release.
 func debootstrap(b *builder) error {
 	return b.run("", "mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", "--format=directory",
 		"--include=openssl,curl,perl,python3-minimal,python3-requests,python3-jinja2,libxml2-utils,vim-tiny,rsync,git",
-		"bullseye", b.root, "deb "+debianMirror+" bullseye main")
+		"bullseye", b.root, "deb "+debianMirror()+" bullseye main")
 }
 
 // upgrade takes the security updates of one source package, and purges
 // another one.
 func upgrade(b *builder) error {
 	sources := filepath.Join(b.root, "etc/apt/sources.list")
-	if err := os.WriteFile(sources, []byte("deb "+debianMirror+" bullseye main\ndeb "+debianSecurity+" bullseye-security main\n"), 0o644); err != nil {
+	if err := os.WriteFile(sources, []byte("deb "+debianMirror()+" bullseye main\ndeb "+debianSecurity()+" bullseye-security main\n"), 0o644); err != nil {
 		return err
 	}
 	resolv, err := os.ReadFile("/etc/resolv.conf")

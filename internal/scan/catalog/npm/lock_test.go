@@ -241,7 +241,7 @@ func BenchmarkDeclared(b *testing.B) {
 	pnpm.WriteString("lockfileVersion: '6.0'\n\npackages:\n")
 	hash := strings.Repeat("a", 86)
 	for i := range 1000 {
-		fmt.Fprintf(&npm, `,"node_modules/p%d":{"version":"%d.0.0","resolved":"https://registry.npmjs.org/p%d/-/p%d.tgz","integrity":"sha512-%s==","dependencies":{"p%d":"^1.0.0"}}`, i, i, i, i, hash, i+1)
+		fmt.Fprintf(&npm, `,"node_modules/p%d":{"version":"%d.0.0","resolved":"https://registry.example/p%d/-/p%d.tgz","integrity":"sha512-%s==","dependencies":{"p%d":"^1.0.0"}}`, i, i, i, i, hash, i+1)
 		fmt.Fprintf(&yarn, "p%d@^%d.0.0:\n  version \"%d.0.0\"\n  resolved \"https://registry.yarnpkg.com/p.tgz\"\n  integrity sha512-%s==\n  dependencies:\n    p%d \"^1.0.0\"\n\n", i, i, i, hash, i+1)
 		fmt.Fprintf(&pnpm, "\n  /p%d@%d.0.0:\n    resolution: {integrity: sha512-%s==}\n    dependencies:\n      p%d: 1.0.0\n    dev: false\n", i, i, hash, i+1)
 	}

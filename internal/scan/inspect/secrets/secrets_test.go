@@ -89,7 +89,7 @@ func TestSilence(t *testing.T) {
 		{"setting", "app/.env", "TOKEN_TTL=3600\nTOKEN_URL=https://idp.corp.net/oauth2/token\n"},
 		{"armour without a key", "app/x.go", `strings.HasPrefix(s, "-----BEGIN RSA PRIVATE KEY-----")`},
 		{"public key", "app/x.pem", "-----BEGIN PUBLIC KEY-----\n" + strings.Repeat("MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A", 6) + "\n-----END PUBLIC KEY-----"},
-		{"empty", "app/.npmrc", "//registry.npmjs.org/:_authToken=\n"},
+		{"empty", "app/.npmrc", "//registry.example/:_authToken=\n"},
 		{"name of a secret", "app/x.yaml", "secretName: db-credentials-8f2k\npasswordFile: /run/secrets/pw1\ntokenUrl: https://a.b/c1\n"},
 		{"part of a word", "app/x.css", ".global-blob { content: 'glob_test_de981b657dc0b62219211b10ee18680b841' }"},
 		{"integrity hash", "app/package-lock.json", `"integrity": "sha512-eypxjKumMf217gSsK2bey6HdUccASjcfUgyGgEFazqmAsc1eypxjKumMf217gSsK2bey6Hd=="`},
