@@ -138,7 +138,7 @@ func (f *folder) regular(name string, e fs.DirEntry) error {
 	file, err := f.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			f.gap(name, "file", err)
+			f.unread(name, err)
 		}
 		return nil
 	}
@@ -155,9 +155,24 @@ func (f *folder) regular(name string, e fs.DirEntry) error {
 		if f.ctx.Err() != nil || errors.Is(err, ErrLimit) {
 			return err
 		}
-		f.gap(name, "file", err)
+		f.unread(name, err)
 	}
 	return nil
+}
+
+// unread says what a file hides that could not be opened or read: a package
+// database hides all of its system.
+func (f *folder) unread(name string, err error) {
+	told := false
+	for i := range f.pool.set.specs {
+		if spec := &f.pool.set.specs[i]; spec.System != "" && f.wants.sure&(1<<i) != 0 {
+			f.into.gap(unreadable(spec, name, err))
+			told = true
+		}
+	}
+	if !told {
+		f.gap(name, "file", err)
+	}
 }
 
 func (f *folder) gap(name, what string, err error) {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/esclusa/esclusa"
@@ -481,5 +482,46 @@ func BenchmarkReadTar(b *testing.B) {
 		if _, err := p.ReadTar(b.Context(), opener(raw)); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestUnreadable: a package database that may not be opened hides its whole
+// system, any other file only itself. Root may open everything, so the test
+// gives its rights away.
+func TestUnreadable(t *testing.T) {
+	if os.Geteuid() == 0 {
+		if err := syscall.Seteuid(65534); err != nil {
+			t.Fatal(err)
+		}
+		defer syscall.Seteuid(0)
+	}
+	dir, err := os.MkdirTemp("", "unreadable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	for _, name := range []string{"db.pkg", "good.pkg", "note.txt"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("a 1"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"db.pkg", "note.txt"} {
+		if err := os.Chmod(filepath.Join(dir, name), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rec, err := newPool(t, layer.DefaultLimits(), noteReader{system: "note"}, wordReader{}).ReadFolder(t.Context(), dir, layer.FolderOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, g := range rec.Gaps {
+		got = append(got, string(g.Scope)+" "+g.Path)
+	}
+	if d := cmp.Diff([]string{"system db.pkg", "file note.txt"}, got); d != "" {
+		t.Error(d)
+	}
+	if len(rec.Items) != 1 || rec.Items[0].Path != "good.pkg" {
+		t.Errorf("the readable file beside them: %v", rec.Items)
 	}
 }
