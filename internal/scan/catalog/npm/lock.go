@@ -56,7 +56,7 @@ func (declared) Read(f *layer.File) (layer.Result, error) {
 	if !ok {
 		return layer.Result{}, fmt.Errorf("no lock file is called %q", base)
 	}
-	fd := found{path: f.Path, seen: map[string]int{}}
+	fd := found{path: f.Path, reader: declaredName, seen: map[string]int{}}
 	err := read(f.Data, &fd)
 	if err != nil {
 		err = fmt.Errorf("read %s: %w", base, err)
@@ -67,6 +67,7 @@ func (declared) Read(f *layer.File) (layer.Result, error) {
 // found collects the packages of one lock file, each version once.
 type found struct {
 	path     string
+	reader   string
 	packages []esclusa.Package
 	gaps     catalog.Gaps
 	seen     map[string]int // name@version → index in packages
@@ -97,7 +98,7 @@ func (fd *found) add(p esclusa.Package, line int) error {
 		return errTooMany
 	}
 	fd.seen[key] = len(fd.packages)
-	p.Type, p.Reader = purlType, declaredName
+	p.Type, p.Reader = purlType, fd.reader
 	p.Path, p.Line = fd.path, line
 	fd.packages = append(fd.packages, p)
 	return nil

@@ -1,11 +1,12 @@
 // Package npm reads JavaScript packages: those installed in node_modules
-// folders, and those that lock files of npm, Yarn, pnpm and Bun name.
+// folders or by Yarn's Plug'n'Play, and those that lock files of npm, Yarn,
+// pnpm and Bun name.
 //
 // It never follows links, never runs JavaScript and never asks a registry. A
 // package.json alone is not proof of a package: packages ship test fixtures
 // and {"type":"module"} markers under that name; place says which ones count.
 //
-// Start with Readers, then installed.Read and declared.Read.
+// Start with Readers, then the Read of each.
 package npm
 
 import (
@@ -18,9 +19,9 @@ import (
 	"github.com/esclusa/esclusa/internal/scan/layer"
 )
 
-// Readers are the readers of this package: one for what is installed, one for
+// Readers are the readers of this package: two for what is installed, one for
 // what lock files declare.
-func Readers() []layer.Reader { return []layer.Reader{installed{}, declared{}} }
+func Readers() []layer.Reader { return []layer.Reader{installed{}, plugAndPlay{}, declared{}} }
 
 const purlType = "npm"
 
