@@ -2,6 +2,9 @@ package scan
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +13,7 @@ import (
 	"github.com/esclusa/esclusa"
 	"github.com/esclusa/esclusa/internal/oci"
 	"github.com/esclusa/esclusa/internal/scan/cache"
+	"github.com/esclusa/esclusa/internal/scan/contents"
 	"github.com/esclusa/esclusa/internal/scan/layer"
 	"github.com/esclusa/esclusa/internal/scan/match"
 	"github.com/esclusa/esclusa/internal/scan/purl"
@@ -33,8 +37,12 @@ func (s *Scanner) origins(img *oci.Image, image *esclusa.Image) {
 			image.Layers[i].Origin = esclusa.OriginOwn
 		}
 	}
+}
+
+// remember makes the image known as the base of those that are built on it.
+func (s *Scanner) remember(img *oci.Image) {
 	if chain := oci.ChainIDs(img.Layers); s.Cache != nil && len(chain) > 0 {
-		s.Cache.Remember(chain[len(chain)-1], cache.Seen{Name: image.Ref, Digest: image.Digest})
+		s.Cache.Remember(chain[len(chain)-1], cache.Seen{Name: img.Ref, Digest: img.Digest})
 	}
 }
 
@@ -48,24 +56,62 @@ func (s *Scanner) known(chain esclusa.Digest) (string, esclusa.Digest, bool) {
 	return seen.Name, seen.Digest, ok
 }
 
-// assemble makes the report of a merged target.
-func (s *Scanner) assemble(image esclusa.Image, m *layer.Merged, readers []layer.Reader) *esclusa.Report {
-	a := assembly{scanner: s, image: image, merged: m}
+// contents are what a merged target holds. They depend on what key names, and
+// on nothing else.
+func (s *Scanner) contents(image *esclusa.Image, m *layer.Merged, readers []layer.Reader) *contents.Contents {
+	a := assembly{image: judged(image), merged: m}
 	a.image.Distro = m.Distro
-	r := &esclusa.Report{Feeds: s.Feeds, Gaps: append(m.Gaps, s.Gaps...)}
-	r.Packages = a.packages()
-	r.Findings = a.findings()
-	a.judge(readers, r)
-	r.Gaps = append(r.Gaps, a.gaps...)
-	s.match(&a, r)
-	r.Image = a.image
-	r.Findings = match.Order(r.Findings)
-	slices.SortStableFunc(r.Gaps, func(x, y esclusa.Gap) int { return cmp.Compare(scopeOrder(x.Scope), scopeOrder(y.Scope)) })
-	return r
+	held := &contents.Contents{Distro: m.Distro, Packages: a.packages(), Findings: a.findings(), Gaps: m.Gaps}
+	a.judge(readers, held)
+	held.Gaps = append(held.Gaps, a.gaps...)
+	for i := range m.Live {
+		held.SetSymbols(m.Live[i].Path, m.Live[i].Result.Symbols)
+	}
+	return held
+}
+
+// judged is the part of an image that says what is in it and how it starts:
+// all that judges see, whatever name and packing it came under.
+func judged(image *esclusa.Image) esclusa.Image {
+	j := esclusa.Image{
+		Kind: image.Kind, Platform: image.Platform, Created: image.Created, Config: image.Config, History: image.History,
+	}
+	for _, l := range image.Layers {
+		j.Layers = append(j.Layers, esclusa.Layer{DiffID: l.DiffID, CreatedBy: l.CreatedBy, Origin: l.Origin})
+	}
+	return j
+}
+
+// key names all that the contents of an image depend on: the layers, the
+// configuration that judges look at, whose work each layer is, the readers,
+// and how it is all put together. No release trusts what another one made.
+func (s *Scanner) key(set *layer.Set, image *esclusa.Image) esclusa.Digest {
+	h := sha256.New()
+	fmt.Fprintf(h, "contents %d\n%q\n%s\n", contents.Version, s.Tool, set.Key())
+	if err := json.NewEncoder(h).Encode(judged(image)); err != nil {
+		return "" // a year of five digits, say: no entry has this name
+	}
+	return esclusa.Digest("sha256:" + hex.EncodeToString(h.Sum(nil)))
+}
+
+// unchanged are the contents of an image of which everything is known, and
+// what its report says of its layers; else nil.
+func (s *Scanner) unchanged(key esclusa.Digest, set *layer.Set, image *esclusa.Image) (*contents.Contents, esclusa.End) {
+	if s.Cache == nil {
+		return nil, esclusa.End{}
+	}
+	held, ok := s.Cache.Contents(key)
+	if !ok {
+		return nil, esclusa.End{}
+	}
+	for _, l := range image.Layers {
+		s.Cache.Keep(set.Key(), l.DiffID)
+	}
+	return held, esclusa.End{LayersCached: len(image.Layers)}
 }
 
 // judge lets the readers speak that needed the whole image for it.
-func (a *assembly) judge(readers []layer.Reader, r *esclusa.Report) {
+func (a *assembly) judge(readers []layer.Reader, r *contents.Contents) {
 	for _, rd := range readers {
 		j, ok := rd.(layer.Judge)
 		if !ok {
@@ -85,7 +131,7 @@ func (a *assembly) judge(readers []layer.Reader, r *esclusa.Report) {
 	}
 }
 
-func (s *Scanner) match(a *assembly, r *esclusa.Report) {
+func (s *Scanner) match(r *esclusa.Report, symbols func(path string) []uint64) {
 	if s.Advisories == nil {
 		if len(r.Packages) > 0 {
 			r.Gaps = append(r.Gaps, esclusa.Gap{
@@ -96,8 +142,8 @@ func (s *Scanner) match(a *assembly, r *esclusa.Report) {
 		return
 	}
 	out := match.Match(match.Input{
-		Packages: r.Packages, Distro: a.image.Distro, Image: a.image, Advisories: s.Advisories,
-		Symbols: a.symbols, VEX: s.VEX, Now: s.now(),
+		Packages: r.Packages, Distro: r.Image.Distro, Image: r.Image, Advisories: s.Advisories,
+		Symbols: symbols, VEX: s.VEX, Now: s.now(),
 	})
 	r.Findings = append(r.Findings, out.Findings...)
 	r.Gaps = append(r.Gaps, out.Gaps...)
@@ -144,16 +190,11 @@ func days(d time.Duration) string {
 	return fmt.Sprintf("%d days", n)
 }
 
-func scopeOrder(s esclusa.GapScope) int {
-	return slices.Index([]esclusa.GapScope{esclusa.GapSystem, esclusa.GapLayer, esclusa.GapFeed, esclusa.GapFile, esclusa.GapItem}, s)
-}
-
-// assembly is the making of one report.
+// assembly is the making of contents.
 type assembly struct {
-	scanner *Scanner
-	image   esclusa.Image
-	merged  *layer.Merged
-	gaps    []esclusa.Gap
+	image  esclusa.Image
+	merged *layer.Merged
+	gaps   []esclusa.Gap
 }
 
 func (a *assembly) layerID(i int) esclusa.Digest {
@@ -301,15 +342,4 @@ func (a *assembly) view(j layer.Judge, pkgs []esclusa.Package) *layer.View {
 		}
 	}
 	return v
-}
-
-// symbols are the functions linked into the binary at path.
-func (a *assembly) symbols(path string) []uint64 {
-	i, ok := slices.BinarySearchFunc(a.merged.Live, path, func(p layer.Placed, path string) int { return strings.Compare(p.Path, path) })
-	for ; ok && i < len(a.merged.Live) && a.merged.Live[i].Path == path; i++ {
-		if s := a.merged.Live[i].Result.Symbols; s != nil {
-			return s
-		}
-	}
-	return nil
 }

@@ -147,8 +147,6 @@ func (s *Scanner) single(ctx context.Context, image esclusa.Image, where layer.W
 	if err != nil && (rec == nil || ctx.Err() != nil) {
 		return nil, err
 	}
-	m := layer.Merge([]*layer.Record{rec}, []esclusa.Digest{""})
-	r := s.assemble(image, m, readers)
-	r.End.LayersRead = 1
-	return s.close(r, start), nil
+	held := s.contents(&image, layer.Merge([]*layer.Record{rec}, []esclusa.Digest{""}), readers)
+	return s.report(start, image, held, esclusa.End{LayersRead: 1}), nil
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/esclusa/esclusa/internal/oci"
 	"github.com/esclusa/esclusa/internal/scan/cache"
 	catalog "github.com/esclusa/esclusa/internal/scan/catalog/all"
+	"github.com/esclusa/esclusa/internal/scan/contents"
 	inspect "github.com/esclusa/esclusa/internal/scan/inspect/all"
 	"github.com/esclusa/esclusa/internal/scan/layer"
 	"github.com/esclusa/esclusa/internal/scan/literal"
@@ -102,27 +103,37 @@ func (s *Scanner) Image(ctx context.Context, img *oci.Image) (*esclusa.Report, e
 	if err != nil {
 		return nil, err
 	}
-	read, err := s.layers(ctx, img, set)
-	if err != nil {
-		return nil, err
-	}
-	var ids []esclusa.Digest
-	for _, l := range img.Layers {
-		ids = append(ids, l.DiffID)
-	}
 	image := img.Image
 	s.origins(img, &image)
-	m := layer.Merge(read.records, ids)
-	r := s.assemble(image, m, readers)
-	r.Gaps = append(r.Gaps, read.gaps...)
-	r.End.LayersRead, r.End.LayersCached, r.End.BytesRead = read.fresh, read.cached, read.bytes.Load()
-	return s.close(r, start), nil
+	key := s.key(set, &image)
+	held, end := s.unchanged(key, set, &image)
+	if held == nil {
+		read, err := s.layers(ctx, img, set)
+		if err != nil {
+			return nil, err
+		}
+		var ids []esclusa.Digest
+		for _, l := range img.Layers {
+			ids = append(ids, l.DiffID)
+		}
+		held = s.contents(&image, layer.Merge(read.records, ids), readers)
+		if s.Cache != nil && !read.partial {
+			// A cache that cannot be written costs time, not the answer.
+			_ = s.Cache.PutContents(key, held)
+		}
+		// What could not be read today may be readable tomorrow.
+		held.Gaps = append(held.Gaps, read.gaps...)
+		end = esclusa.End{LayersRead: read.fresh, LayersCached: read.cached, BytesRead: read.bytes.Load()}
+	}
+	s.remember(img)
+	return s.report(start, image, held, end), nil
 }
 
 // layersRead is what came of the layers of an image.
 type layersRead struct {
 	records       []*layer.Record // by index; nil where nothing could be read
 	gaps          []esclusa.Gap
+	partial       bool // a layer was not read to its end
 	fresh, cached int
 	bytes         atomic.Int64
 	mu            sync.Mutex
@@ -176,6 +187,7 @@ func (s *Scanner) layers(ctx context.Context, img *oci.Image, set *layer.Set) (*
 			for _, j := range todo[img.Layers[i].DiffID] {
 				out.records[j] = rec
 			}
+			out.partial = out.partial || err != nil
 			if err != nil && rec == nil {
 				out.gaps = append(out.gaps, layerGap(img.Layers[i].DiffID, err))
 			}
@@ -210,12 +222,25 @@ func (s *Scanner) now() time.Time {
 	return time.Now()
 }
 
-// close fills in the ends of the stream.
-func (s *Scanner) close(r *esclusa.Report, start time.Time) *esclusa.Report {
-	r.Start = esclusa.Start{Stream: esclusa.StreamVersion, Tool: s.Tool, At: start.UTC()}
+// report is what the contents of a target mean today: matching is done anew,
+// for advisories, statements and the date change without the target.
+func (s *Scanner) report(start time.Time, image esclusa.Image, held *contents.Contents, end esclusa.End) *esclusa.Report {
+	image.Distro = held.Distro
+	r := &esclusa.Report{
+		Start: esclusa.Start{Stream: esclusa.StreamVersion, Tool: s.Tool, At: start.UTC()},
+		Image: image, Feeds: s.Feeds, Packages: held.Packages,
+		Findings: held.Findings, Gaps: append(held.Gaps, s.Gaps...), End: end,
+	}
+	s.match(r, held.Symbols)
+	r.Findings = match.Order(r.Findings)
+	slices.SortStableFunc(r.Gaps, func(x, y esclusa.Gap) int { return cmp.Compare(scopeOrder(x.Scope), scopeOrder(y.Scope)) })
 	r.End.Packages, r.End.Findings, r.End.Gaps = len(r.Packages), len(r.Findings), len(r.Gaps)
 	if s.Now.IsZero() {
 		r.End.Took = time.Since(start)
 	}
 	return r
+}
+
+func scopeOrder(s esclusa.GapScope) int {
+	return slices.Index([]esclusa.GapScope{esclusa.GapSystem, esclusa.GapLayer, esclusa.GapFeed, esclusa.GapFile, esclusa.GapItem}, s)
 }

@@ -1,9 +1,9 @@
 // Package cache keeps what was read of layers, so that a base layer that many
-// images share is read once per machine, ever. Entries are named by the
-// layer's diff-ID and the key of the readers, and never change: parallel
-// processes share the folder without a lock. Each entry is written aside and
-// renamed into place; two processes that read the same layer write the same
-// bytes.
+// images share is read once per machine, ever; and what the layers of an image
+// came to, so that nothing is merged again where nothing changed. Entries are
+// named by all that they depend on and never change: parallel processes share
+// the folder without a lock. Each entry is written aside and renamed into
+// place; two processes that read the same layer write the same bytes.
 //
 // It holds no findings that depend on advisories: those are matched anew in
 // every scan. A cache that cannot be read or written slows a scan down and
@@ -23,16 +23,17 @@ import (
 	"time"
 
 	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/internal/scan/contents"
 	"github.com/esclusa/esclusa/internal/scan/layer"
 )
 
-// Cache is a folder of layer records.
+// Cache is a folder of entries.
 type Cache struct {
 	dir string
 	max int64
 }
 
-// DefaultMax is how many bytes of records are kept: some thousand layers.
+// DefaultMax is how many bytes of entries are kept: some thousand layers.
 const DefaultMax = 1 << 30
 
 // Open uses the folder, and makes it at the first Put. It is readable by its
@@ -41,39 +42,85 @@ func Open(dir string, max int64) *Cache { return &Cache{dir, max} }
 
 // Get reads the record of a layer. A damaged entry is removed, and absent.
 func (c *Cache) Get(set string, diffID esclusa.Digest) (*layer.Record, bool) {
-	name, ok := c.name(set, diffID)
+	name, ok := c.layer(set, diffID)
 	if !ok {
 		return nil, false
 	}
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return nil, false
-	}
-	rec, err := layer.DecodeRecord(b)
-	if err != nil {
-		os.Remove(name)
-		return nil, false
-	}
-	c.touch(name)
-	return rec, true
+	rec, err := read(name, layer.DecodeRecord)
+	return rec, err == nil
 }
 
 // Put keeps the record of a layer.
 func (c *Cache) Put(set string, diffID esclusa.Digest, rec *layer.Record) error {
-	name, ok := c.name(set, diffID)
+	name, ok := c.layer(set, diffID)
 	if !ok {
 		return fmt.Errorf("cache layer: not a digest: %q", diffID)
 	}
-	b, err := rec.Encode()
+	return c.write(name, rec.Encode)
+}
+
+// Contents reads what an image holds; key names all that it depends on. A
+// damaged entry is removed, and absent.
+func (c *Cache) Contents(key esclusa.Digest) (*contents.Contents, bool) {
+	name, ok := c.image(key)
+	if !ok {
+		return nil, false
+	}
+	held, err := read(name, contents.Decode)
+	return held, err == nil
+}
+
+// PutContents keeps what an image holds.
+func (c *Cache) PutContents(key esclusa.Digest, held *contents.Contents) error {
+	name, ok := c.image(key)
+	if !ok {
+		return fmt.Errorf("cache image: not a digest: %q", key)
+	}
+	return c.write(name, held.Encode)
+}
+
+// Keep makes the record of a layer young without reading it. Whoever takes an
+// image's contents says so of its layers: the image that is built on them
+// tomorrow needs their records.
+func (c *Cache) Keep(set string, diffID esclusa.Digest) {
+	if name, ok := c.layer(set, diffID); ok {
+		touch(name)
+	}
+}
+
+func read[T any](name string, decode func([]byte) (T, error)) (v T, err error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return v, err
+	}
+	if v, err = decode(b); err != nil {
+		os.Remove(name)
+		return v, err
+	}
+	touch(name)
+	return v, nil
+}
+
+func (c *Cache) write(name string, encode func() ([]byte, error)) error {
+	b, err := encode()
 	if err != nil {
 		return err
 	}
+	if err := writeAside(name, b); err != nil {
+		return fmt.Errorf("cache: %w", err)
+	}
+	c.prune()
+	return nil
+}
+
+// writeAside renames a whole file into place.
+func writeAside(name string, b []byte) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		return fmt.Errorf("cache layer: %w", err)
+		return err
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(name), ".tmp-*")
 	if err != nil {
-		return fmt.Errorf("cache layer: %w", err)
+		return err
 	}
 	_, err = tmp.Write(b)
 	if err = errors.Join(err, tmp.Close()); err == nil {
@@ -81,17 +128,25 @@ func (c *Cache) Put(set string, diffID esclusa.Digest, rec *layer.Record) error 
 	}
 	if err != nil {
 		os.Remove(tmp.Name())
-		return fmt.Errorf("cache layer: %w", err)
 	}
-	c.prune()
-	return nil
+	return err
 }
 
-// name is the entry's file: outside strings never become a path.
-func (c *Cache) name(set string, diffID esclusa.Digest) (string, bool) {
+// The entries' files: outside strings never become a path.
+func (c *Cache) layer(set string, diffID esclusa.Digest) (string, bool) {
 	name, ok := plain(diffID)
-	return filepath.Join(c.dir, "layers", set, name), ok
+	return filepath.Join(c.dir, layersDir, set, name), ok
 }
+
+func (c *Cache) image(key esclusa.Digest) (string, bool) {
+	name, ok := plain(key)
+	return filepath.Join(c.dir, imagesDir, name), ok
+}
+
+const (
+	layersDir = "layers"
+	imagesDir = "images"
+)
 
 // plain is a digest as a file name.
 func plain(d esclusa.Digest) (string, bool) {
@@ -103,7 +158,7 @@ func plain(d esclusa.Digest) (string, bool) {
 }
 
 // touch keeps an entry young, at most once a day.
-func (c *Cache) touch(name string) {
+func touch(name string) {
 	if st, err := os.Stat(name); err == nil && time.Since(st.ModTime()) > 24*time.Hour {
 		now := time.Now()
 		os.Chtimes(name, now, now)
@@ -130,7 +185,7 @@ func (c *Cache) prune() {
 	}
 	var all []entry
 	var total int64
-	filepath.WalkDir(filepath.Join(c.dir, "layers"), func(path string, d fs.DirEntry, err error) error {
+	look := func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return nil
 		}
@@ -144,7 +199,10 @@ func (c *Cache) prune() {
 		}
 		all, total = append(all, entry{path, info.Size(), info.ModTime()}), total+info.Size()
 		return nil
-	})
+	}
+	for _, dir := range []string{layersDir, imagesDir} {
+		filepath.WalkDir(filepath.Join(c.dir, dir), look)
+	}
 	slices.SortFunc(all, func(a, b entry) int { return cmp.Compare(a.at.UnixNano(), b.at.UnixNano()) })
 	for _, e := range all {
 		if total <= c.max {
@@ -171,17 +229,8 @@ func (c *Cache) Remember(chain esclusa.Digest, s Seen) {
 	if _, err := os.Stat(file); err == nil {
 		return
 	}
-	b, err := json.Marshal(s)
-	if err != nil || os.MkdirAll(filepath.Dir(file), 0o700) != nil {
-		return
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), ".tmp-*")
-	if err != nil {
-		return
-	}
-	_, err = tmp.Write(b)
-	if errors.Join(err, tmp.Close()) != nil || os.Rename(tmp.Name(), file) != nil {
-		os.Remove(tmp.Name())
+	if b, err := json.Marshal(s); err == nil {
+		_ = writeAside(file, b)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/esclusa/esclusa"
 	"github.com/esclusa/esclusa/internal/registrytest"
 	"github.com/esclusa/esclusa/internal/scan/cache"
+	"github.com/esclusa/esclusa/internal/scan/contents"
 	"github.com/esclusa/esclusa/internal/scan/layer"
 )
 
@@ -175,5 +176,90 @@ func TestRemember(t *testing.T) {
 	c.Remember(id, cache.Seen{Name: "the first one stays"})
 	if got, ok := c.Known(id); !ok || got.Name != "debian:12" || got.Digest != "sha256:1" {
 		t.Errorf("got %v, %v", got, ok)
+	}
+}
+
+// TestContents: what an image holds is kept as layers are: whole or not at
+// all, and forgotten when it was not used for long.
+func TestContents(t *testing.T) {
+	dir := t.TempDir()
+	c := cache.Open(dir, cache.DefaultMax)
+	if _, ok := c.Contents(id); ok {
+		t.Fatal("an empty cache has an entry")
+	}
+	held := &contents.Contents{Packages: []esclusa.Package{{Type: "npm", Name: "left-pad"}}}
+	if err := c.PutContents(id, held); err != nil {
+		t.Fatal(err)
+	}
+	got, ok := c.Contents(id)
+	if !ok || len(got.Packages) != 1 || got.Packages[0].Name != "left-pad" {
+		t.Fatalf("got %v, %v", got, ok)
+	}
+	if _, ok := c.Get(set, id); ok {
+		t.Error("an image is taken for a layer")
+	}
+	if err := c.PutContents("", held); err == nil {
+		t.Error("an empty key names an entry")
+	}
+	file := filepath.Join(dir, "images", "sha256-"+string(id[len("sha256:"):]))
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, bad := range map[string][]byte{"cut": b[:len(b)-1], "empty": nil, "flipped": flip(b), "a layer": encoded(t)} {
+		if err := os.WriteFile(file, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := c.Contents(id); ok {
+			t.Errorf("%s: damaged contents are used: %v", what, got)
+		}
+		if _, err := os.Stat(file); err == nil {
+			t.Errorf("%s: a damaged entry stays", what)
+		}
+	}
+	if err := c.PutContents(id, held); err != nil {
+		t.Fatal(err)
+	}
+	os.Remove(filepath.Join(dir, "pruned"))
+	if err := cache.Open(dir, 1).Put(set, id, record(t, 3)); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := c.Contents(id); ok {
+		t.Error("contents outlive the size of the cache")
+	}
+}
+
+func flip(b []byte) []byte {
+	b = bytes.Clone(b)
+	b[len(b)/2] ^= 1
+	return b
+}
+
+func encoded(t testing.TB) []byte {
+	t.Helper()
+	b, err := record(t, 3).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestKeep: a layer whose image is scanned again and again stays, although
+// its record is not read.
+func TestKeep(t *testing.T) {
+	dir := t.TempDir()
+	c := cache.Open(dir, cache.DefaultMax)
+	if err := c.Put(set, id, record(t, 3)); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "layers", set, "sha256-"+string(id[len("sha256:"):]))
+	old := time.Now().Add(-48 * time.Hour)
+	if err := os.Chtimes(file, old, old); err != nil {
+		t.Fatal(err)
+	}
+	c.Keep(set, "no digest")
+	c.Keep(set, id)
+	if st, err := os.Stat(file); err != nil || time.Since(st.ModTime()) > time.Hour {
+		t.Errorf("the record is still old: %v, %v", st.ModTime(), err)
 	}
 }

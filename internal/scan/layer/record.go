@@ -48,7 +48,7 @@ type Item struct {
 
 // recordVersion is part of every cache key: raise it when Record, the walk or
 // the encoding changes.
-const recordVersion = 1
+const recordVersion = 2
 
 var recordMagic = []byte("esclusa layer\x01\n")
 
@@ -58,7 +58,11 @@ var ErrRecord = errors.New("not a layer record")
 
 // Encode writes the record with a checksum.
 func (r *Record) Encode() ([]byte, error) {
-	body, err := cbor.Marshal(r)
+	mode, err := encMode()
+	if err != nil {
+		return nil, err
+	}
+	body, err := mode.Marshal(r)
 	if err != nil {
 		return nil, fmt.Errorf("encode layer record: %w", err)
 	}
@@ -88,6 +92,12 @@ func DecodeRecord(b []byte) (*Record, error) {
 	}
 	return &r, nil
 }
+
+// encMode writes times with their zone: as a number they would come back in
+// the zone of the machine, and be printed in it.
+var encMode = sync.OnceValues(func() (cbor.EncMode, error) {
+	return cbor.EncOptions{Time: cbor.TimeRFC3339Nano}.EncMode()
+})
 
 // decMode bounds what is decoded. File names are bytes, not text: a name that
 // is no UTF-8 must not cost the layer its place in the cache.

@@ -51,7 +51,6 @@ func NewSet(readers []Reader, where Where, compile func([]Literal) Finder) (*Set
 	s := &Set{
 		byPath: map[string][]claimRef{}, byBase: map[string][]claimRef{}, byExt: map[string][]claimRef{},
 	}
-	var all []Literal
 	for _, r := range readers {
 		spec := r.Spec()
 		if where != Everywhere && spec.Where != Everywhere && spec.Where != where {
@@ -65,16 +64,27 @@ func NewSet(readers []Reader, where Where, compile func([]Literal) Finder) (*Set
 		for _, c := range spec.Claims {
 			s.index(claimRef{i, c})
 		}
-		if sr, ok := r.(Searcher); ok {
+		if _, ok := r.(Searcher); ok {
 			s.searchers |= 1 << i
+		}
+	}
+	s.finder = sync.OnceValue(func() Finder { return compile(s.collect()) })
+	return s, nil
+}
+
+// collect is the literals of all searchers. Asking for them makes readers
+// parse their rules, which a scan that reads no file has no use for.
+func (s *Set) collect() []Literal {
+	var all []Literal
+	for i, r := range s.readers {
+		if sr, ok := r.(Searcher); ok {
 			for j, l := range sr.Literals() {
 				all = append(all, l)
 				s.literals = append(s.literals, literalRef{i, j})
 			}
 		}
 	}
-	s.finder = sync.OnceValue(func() Finder { return compile(all) })
-	return s, nil
+	return all
 }
 
 func (s *Set) index(c claimRef) {
