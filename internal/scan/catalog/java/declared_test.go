@@ -24,7 +24,20 @@ func TestDeclared(t *testing.T) {
 		name, path, data, wantErr string
 		want                      []string
 	}{
-		{"own and parent", "pom.xml", `<?xml version="1.0"?><project xmlns="http://maven.apache.org/POM/4.0.0"><parent><groupId>g</groupId><artifactId>p</artifactId><version>7</version></parent><artifactId>a</artifactId></project>`, "", []string{"g:a 7 main"}},
+		{"own and parent", "pom.xml", `<?xml version="1.0"?><project xmlns="http://maven.apache.org/POM/4.0.0"><parent><groupId>g</groupId><artifactId>p</artifactId><version>7</version></parent><artifactId>a</artifactId></project>`, "", []string{transitive, "g:a 7 main"}},
+		{"properties called as the project's own", "pom.xml", `<project><parent><groupId>g</groupId><artifactId>p</artifactId><version>4.0</version></parent><artifactId>a</artifactId><version>1.2</version>
+			<properties><project.version>9</project.version><project.parent.version>9</project.parent.version><version>8</version></properties>
+			<dependencies>
+			<dependency><groupId>o</groupId><artifactId>x</artifactId><version>${project.version}</version></dependency>
+			<dependency><groupId>o</groupId><artifactId>y</artifactId><version>${project.parent.version}</version></dependency>
+			<dependency><groupId>o</groupId><artifactId>z</artifactId><version>${version}</version></dependency>
+			</dependencies></project>`, "", []string{transitive, "g:a 1.2 main", "o:x 1.2", "o:y 4.0", "o:z 8"}},
+		{"profiles", "pom.xml", `<project><profiles>
+			<profile><activation><activeByDefault> true </activeByDefault></activation><properties><v>2</v></properties>
+			<dependencies><dependency><groupId>o</groupId><artifactId>x</artifactId><version>${v}</version></dependency></dependencies></profile>
+			<profile><activation><jdk>1.4</jdk></activation>
+			<dependencies><dependency><groupId>o</groupId><artifactId>y</artifactId><version>1</version></dependency></dependencies></profile>
+			</profiles></project>`, "", []string{transitive, "o:x 2"}},
 		{"properties", "x/pom.xml", `<project><groupId>g</groupId><artifactId>a</artifactId><version>1</version>
 			<properties><v.x>${major}.2</v.x><major> 3 </major></properties>
 			<dependencies>

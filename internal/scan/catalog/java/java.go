@@ -76,7 +76,7 @@ const (
 func (declared) Spec() layer.Spec {
 	return layer.Spec{
 		Name:    declaredName,
-		Version: 1,
+		Version: 2,
 		Where:   layer.Declared,
 		MaxSize: maxDeclared,
 		Claims: []layer.Claim{

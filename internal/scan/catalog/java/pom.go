@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 
 	"github.com/esclusa/esclusa"
@@ -24,6 +25,16 @@ type pomProject struct {
 	Depends    []pomDependency `xml:"dependencies>dependency"`
 	Managed    []pomDependency `xml:"dependencyManagement>dependencies>dependency"`
 	Licenses   []string        `xml:"licenses>license>name"`
+	Profiles   []pomProfile    `xml:"profiles>profile"`
+}
+
+// pomProfile is a part that holds under conditions. One that is active by
+// default counts; the others are for machines and flags that are not known.
+type pomProfile struct {
+	Active     string          `xml:"activation>activeByDefault"`
+	Properties pomProperties   `xml:"properties"`
+	Depends    []pomDependency `xml:"dependencies>dependency"`
+	Managed    []pomDependency `xml:"dependencyManagement>dependencies>dependency"`
 }
 
 type pomParent struct {
@@ -133,10 +144,22 @@ func (p *pomProject) resolve(s string) string {
 	return s
 }
 
+// property is the value of a name: what the project says of itself stands
+// before a property that is called so, as in Maven.
 func (p *pomProject) property(name string) (string, bool) {
-	if v, ok := p.Properties[name]; ok {
+	short, ofProject := strings.CutPrefix(name, "project.")
+	if v, ok := p.Properties[name]; ok && !ofProject {
 		return v, true
 	}
+	if v, ok := p.itself(strings.TrimPrefix(short, "pom.")); ok {
+		return v, true
+	}
+	v, ok := p.Properties[name]
+	return v, ok
+}
+
+// itself is what the project says of itself.
+func (p *pomProject) itself(name string) (string, bool) {
 	first := func(values ...string) (string, bool) {
 		for _, v := range values {
 			if v = strings.TrimSpace(v); v != "" {
@@ -145,7 +168,7 @@ func (p *pomProject) property(name string) (string, bool) {
 		}
 		return "", false
 	}
-	switch strings.TrimPrefix(strings.TrimPrefix(name, "project."), "pom.") {
+	switch name {
 	case "version":
 		return first(p.Version, p.Parent.Version)
 	case "groupId":
@@ -162,6 +185,21 @@ func (p *pomProject) property(name string) (string, bool) {
 	return "", false
 }
 
+// addProfiles adds what the profiles say that are active by default.
+func (p *pomProject) addProfiles() {
+	for _, f := range p.Profiles {
+		if strings.TrimSpace(f.Active) != "true" {
+			continue
+		}
+		p.Depends = append(p.Depends, f.Depends...)
+		p.Managed = append(p.Managed, f.Managed...)
+		if p.Properties == nil {
+			p.Properties = pomProperties{}
+		}
+		maps.Copy(p.Properties, f.Properties)
+	}
+}
+
 // readPom reads the direct dependencies of a pom.xml. Versions that a parent
 // or an imported list sets, and the dependencies of dependencies, are in no
 // file that it could see: one Gap says so.
@@ -171,6 +209,7 @@ func readPom(f *layer.File) (layer.Result, error) {
 	if err := decodeXML(f.Data, &p); err != nil {
 		return res, err
 	}
+	p.addProfiles()
 	if own := p.own(); word(own.group) && word(own.artifact) && word(own.version) {
 		pkg := own.pkg(declaredName, f.Path)
 		pkg.Main = true
@@ -209,7 +248,7 @@ func readPom(f *layer.File) (layer.Result, error) {
 		seen[c.String()] = len(res.Packages)
 		res.Packages = append(res.Packages, pkg)
 	}
-	if len(p.Depends) > 0 {
+	if len(p.Depends) > 0 || p.Parent.ArtifactID != "" {
 		res.Gaps = []esclusa.Gap{pomGap(f.Path, unknown)}
 	}
 	return res, nil
@@ -231,7 +270,7 @@ func pomGap(path string, unknown []string) esclusa.Gap {
 		Scope: esclusa.GapItem,
 		Place: esclusa.Place{Path: path},
 		What:  "dependencies of dependencies",
-		Err:   "pom.xml lists direct dependencies only",
+		Err:   "pom.xml lists direct dependencies only, and not those of its parent",
 		Hint:  "scan the built archive or image",
 	}
 	if n := len(unknown); n > 0 {

@@ -39,12 +39,13 @@ type installed struct{}
 func (installed) Spec() layer.Spec {
 	return layer.Spec{
 		Name:    installedName,
-		Version: 1,
+		Version: 2,
 		Where:   layer.Installed,
 		Claims: []layer.Claim{
 			{Base: "METADATA"},
 			{Base: "PKG-INFO"},
 			{Suffix: ".egg-info"},
+			{Suffix: eggSuffix, Magic: "PK\x03\x04"},
 		},
 	}
 }
@@ -54,7 +55,14 @@ func (installed) Read(f *layer.File) (layer.Result, error) {
 	if !isMetadata(f.Path) || isFixture(f.Path) {
 		return layer.Result{}, nil
 	}
-	p, err := readMetadata(f.Data)
+	text := f.Data
+	if strings.HasSuffix(f.Path, eggSuffix) {
+		var err error
+		if text, err = cutEgg(f.Data); err != nil || text == nil {
+			return layer.Result{}, err
+		}
+	}
+	p, err := readMetadata(text)
 	if err != nil {
 		return layer.Result{}, fmt.Errorf("read python metadata: %w", err)
 	}
@@ -62,8 +70,9 @@ func (installed) Read(f *layer.File) (layer.Result, error) {
 	return layer.Result{Packages: []esclusa.Package{p}}, nil
 }
 
-// isMetadata knows the three layouts: wheels (PEP 376), setuptools' folders,
-// and the single files that distutils wrote.
+// isMetadata knows the four layouts: wheels (PEP 376), setuptools' folders and
+// its zipped eggs, and the single files that distutils wrote. A *.whl is a
+// package that could be installed, and none that is.
 func isMetadata(p string) bool {
 	dir, base := path.Split(p)
 	dir = strings.TrimSuffix(dir, "/")
@@ -73,7 +82,7 @@ func isMetadata(p string) bool {
 	case "PKG-INFO":
 		return strings.HasSuffix(dir, ".egg-info") || path.Base(dir) == "EGG-INFO"
 	}
-	return strings.HasSuffix(base, ".egg-info")
+	return strings.HasSuffix(base, ".egg-info") || strings.HasSuffix(base, eggSuffix)
 }
 
 func isFixture(p string) bool {
@@ -102,10 +111,11 @@ type declared struct{}
 func (declared) Spec() layer.Spec {
 	return layer.Spec{
 		Name:    declaredName,
-		Version: 1,
+		Version: 2,
 		Where:   layer.Declared,
 		Claims: []layer.Claim{
 			{Prefix: "requirements", Suffix: ".txt"},
+			{Suffix: "requirements.txt"}, // test-requirements.txt
 			{Dir: "requirements", Suffix: ".txt"},
 			{Base: "poetry.lock"},
 			{Base: "uv.lock"},
@@ -143,11 +153,12 @@ func (declared) Read(f *layer.File) (layer.Result, error) {
 	return layer.Result{Packages: l.packages, Gaps: l.gapList()}, err
 }
 
-// isRequirements knows requirements-dev.txt and requirements/dev.txt; other
+// isRequirements knows requirements-dev.txt, dev-requirements.txt and
+// requirements/dev.txt; other
 // text further below a folder of that name is no list.
 func isRequirements(p string) bool {
 	dir, base := path.Split(p)
-	return strings.HasPrefix(base, "requirements") || path.Base(dir) == "requirements"
+	return strings.HasPrefix(base, "requirements") || strings.HasSuffix(base, "requirements.txt") || path.Base(dir) == "requirements"
 }
 
 // lock gathers the packages of one file.

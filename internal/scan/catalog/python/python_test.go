@@ -1,7 +1,10 @@
 package python
 
 import (
+	"archive/zip"
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -55,6 +58,60 @@ func TestMetadata(t *testing.T) {
 			t.Errorf("%s:\n%s", tc.name, diff)
 		}
 	}
+}
+
+// egg is a zipped egg with one member.
+func egg(t testing.TB, name, text string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	f, err := z.Create(name)
+	if err == nil {
+		_, err = f.Write([]byte(text))
+	}
+	if err = errors.Join(err, z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestEggs(t *testing.T) {
+	const info = "Metadata-Version: 1.1\nName: Kitchen\nVersion: 1.2.6\n\ntext"
+	good := egg(t, "EGG-INFO/PKG-INFO", info)
+	for _, c := range []struct {
+		name, path string
+		data       []byte
+		want       []string
+		wantErr    bool
+	}{
+		{"installed", site + "kitchen-1.2.6-py2.7.egg", good, []string{"kitchen 1.2.6"}, false},
+		{"a project's tests", site + "setuptools/tests/kitchen.egg", good, nil, false},
+		{"another archive", "opt/scheme/x.egg", egg(t, "x.scm", "Name: x"), nil, false},
+		{"no name", site + "x.egg", egg(t, "EGG-INFO/PKG-INFO", "Version: 1"), nil, true},
+		{"cut", site + "x.egg", good[:len(good)-30], nil, true},
+		{"a bomb", site + "x.egg", egg(t, "EGG-INFO/PKG-INFO", info+strings.Repeat(" ", 64<<20)), []string{"kitchen 1.2.6"}, false},
+		{"larger than is read", site + "x.egg", append([]byte("PK\x03\x04"), make([]byte, maxEgg)...), nil, true},
+	} {
+		r, err := layertest.Read(t, installed{}, c.path, 0o644, c.data)
+		if (err != nil) != c.wantErr {
+			t.Errorf("%s: error %v", c.name, err)
+		}
+		if d := cmp.Diff(c.want, layertest.Names(r.Packages)); d != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, d)
+		}
+	}
+	if layertest.Claimed(installed{}, site+"pip-24.0-py3-none-any.whl", 0o644, good) {
+		t.Error("a wheel is no installation")
+	}
+}
+
+func FuzzEgg(f *testing.F) {
+	f.Add(egg(f, "EGG-INFO/PKG-INFO", "Name: x\nVersion: 1\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if text, err := cutEgg(data); err != nil && text != nil {
+			t.Error("text beside an error")
+		}
+	})
 }
 
 func TestBadMetadata(t *testing.T) {
