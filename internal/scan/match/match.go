@@ -60,7 +60,7 @@ func Match(in Input) Output {
 		m.pkg(&in.Packages[i])
 	}
 	m.endOfLife()
-	applyVEX(in.VEX, &in.Image, m.out.Findings)
+	m.applyVEX()
 	return m.out
 }
 

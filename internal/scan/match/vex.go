@@ -1,11 +1,13 @@
 package match
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/esclusa/esclusa"
 	"github.com/esclusa/esclusa/internal/scan/purl"
+	"github.com/esclusa/esclusa/internal/scan/version"
 )
 
 // Statement is one statement of a VEX document (OpenVEX, CSAF): these flaws
@@ -34,20 +36,51 @@ type statement struct {
 }
 
 type product struct {
-	ref  string
-	purl purl.PURL // zero: ref is no purl
-	subs []purl.PURL
+	ref string
+	pattern
+	subs []pattern
+}
+
+// pattern is a purl that names packages: one version, those of a range, all.
+type pattern struct {
+	purl   purl.PURL // zero: it names none
+	within *version.Range
+}
+
+// vers is the qualifier of a purl that holds a range, where its version would
+// be one.
+const vers = "vers"
+
+func patternOf(u purl.PURL) (pattern, error) {
+	text := u.Qualifier(vers)
+	if text == "" {
+		return pattern{purl: u}, nil
+	}
+	if u.Version != "" {
+		return pattern{}, fmt.Errorf("%s has both a version and a range", u)
+	}
+	scheme, ok := version.ForPURL(u.Type)
+	if !ok {
+		return pattern{}, fmt.Errorf("%s: versions of type %s have no known order", u, u.Type)
+	}
+	r, err := scheme.ParseRange(text)
+	if err != nil {
+		return pattern{}, err
+	}
+	return pattern{u, &r}, nil
 }
 
 // applyVEX sets the statement that applies to each finding: of several the
-// latest, and of equally late ones the last given.
-func applyVEX(statements []Statement, image *esclusa.Image, findings []esclusa.Finding) {
+// latest, and of equally late ones the last given. A product whose range
+// cannot be read is left out, and said.
+func (m *matcher) applyVEX() {
+	statements, image, findings := m.in.VEX, &m.in.Image, m.out.Findings
 	if len(statements) == 0 {
 		return
 	}
 	byID := map[string][]*statement{}
 	for i := range statements {
-		s := read(&statements[i])
+		s := m.read(&statements[i])
 		for _, id := range s.Vulnerabilities {
 			byID[id] = append(byID[id], s)
 		}
@@ -64,15 +97,33 @@ func applyVEX(statements []Statement, image *esclusa.Image, findings []esclusa.F
 	}
 }
 
-func read(s *Statement) *statement {
+func (m *matcher) read(s *Statement) *statement {
 	out := &statement{Statement: s}
+	unread := func(err error) {
+		m.once(esclusa.Gap{
+			Scope: esclusa.GapItem, Place: esclusa.Place{Path: s.Document},
+			What: "VEX statement on " + strings.Join(s.Vulnerabilities, ", "), Err: err.Error(),
+		})
+	}
 	for _, p := range s.Products {
 		q := product{ref: p.ID}
-		q.purl, _ = purl.Parse(p.ID) // what is no purl is a digest or a name
+		u, _ := purl.Parse(p.ID) // what is no purl is a digest or a name
+		var err error
+		if q.pattern, err = patternOf(u); err != nil {
+			unread(err)
+			continue
+		}
 		for _, sub := range p.Subcomponents {
-			if u, err := purl.Parse(sub); err == nil {
-				q.subs = append(q.subs, u)
+			u, err := purl.Parse(sub)
+			if err != nil {
+				continue
 			}
+			sp, err := patternOf(u)
+			if err != nil {
+				unread(err)
+				continue
+			}
+			q.subs = append(q.subs, sp)
 		}
 		if len(p.Subcomponents) > 0 && len(q.subs) == 0 {
 			continue // narrowed to nothing that can be found
@@ -85,9 +136,9 @@ func read(s *Statement) *statement {
 func (s *statement) appliesTo(f *esclusa.Finding, image *esclusa.Image) bool {
 	return slices.ContainsFunc(s.products, func(p product) bool {
 		if p.isImage(image) {
-			return len(p.subs) == 0 || slices.ContainsFunc(p.subs, func(u purl.PURL) bool { return isPackage(&u, f.Package) })
+			return len(p.subs) == 0 || slices.ContainsFunc(p.subs, func(u pattern) bool { return u.names(f.Package) })
 		}
-		return p.purl.Type != "" && p.purl.Type != "oci" && p.purl.Type != "docker" && isPackage(&p.purl, f.Package)
+		return p.purl.Type != "" && p.purl.Type != "oci" && p.purl.Type != "docker" && p.pattern.names(f.Package)
 	})
 }
 
@@ -112,12 +163,13 @@ func (p *product) isImage(image *esclusa.Image) bool {
 	}
 	tag := firstOf(p.purl.Qualifier("tag"), p.purl.Version)
 	return slices.ContainsFunc(append([]string{image.Ref}, image.Tags...), func(ref string) bool {
-		return p.names(ref, tag)
+		return p.namesImage(ref, tag)
 	})
 }
 
-// names says whether the purl names the repository (and tag) of a reference.
-func (p *product) names(ref, tag string) bool {
+// namesImage says whether the purl names the repository (and tag) of a
+// reference.
+func (p *product) namesImage(ref, tag string) bool {
 	ref, _, _ = strings.Cut(ref, "@")
 	repo, have := ref, ""
 	if i := strings.LastIndexByte(ref, ':'); i > strings.LastIndexByte(ref, '/') {
@@ -157,29 +209,37 @@ func canonical(repo string) string {
 	return repo
 }
 
-// isPackage: type and name are equal; version and qualifiers that the
+// names: type and name are equal; version, range and qualifiers that the
 // statement gives must be the package's. "arch=source" names the source.
-func isPackage(u *purl.PURL, p *esclusa.Package) bool {
-	if p == nil || u.Type != p.Type {
+func (u *pattern) names(p *esclusa.Package) bool {
+	if p == nil || u.purl.Type != p.Type {
 		return false
 	}
 	have, err := purl.Parse(firstOf(p.PURL, purl.Of(p)))
 	if err != nil {
 		return false
 	}
-	name, ver := have.Name, have.Version
-	if u.Qualifier("arch") == "source" || u.Qualifier("arch") == "src" {
-		name, ver = p.SourceName(), p.SourceVersion()
+	name, ver, full := have.Name, have.Version, p.Version
+	if arch := u.purl.Qualifier("arch"); arch == "source" || arch == "src" {
+		name, ver, full = p.SourceName(), p.SourceVersion(), p.SourceVersion()
 	}
-	if u.Namespace != have.Namespace || u.Name != name || u.Version != "" && u.Version != ver {
+	if u.purl.Namespace != have.Namespace || u.purl.Name != name || u.purl.Version != "" && u.purl.Version != ver {
 		return false
 	}
-	for _, q := range u.Qualifiers {
+	for _, q := range u.purl.Qualifiers {
 		v := have.Qualifier(q.Key)
-		if v == q.Value || q.Key == "arch" && (q.Value == "source" || q.Value == "src" || v == "all" || v == "noarch") {
+		if v == q.Value || q.Key == vers || q.Key == "arch" && (q.Value == "source" || q.Value == "src" || v == "all" || v == "noarch") {
 			continue
 		}
 		return false
 	}
-	return true
+	return u.within == nil || holds(u.within, p.Type, full)
+}
+
+// holds: the epoch of an rpm stands beside the version in a purl, and in it
+// here. A version that cannot be read is in no range.
+func holds(r *version.Range, typ, text string) bool {
+	scheme, _ := version.ForPURL(typ)
+	v, err := scheme.Parse(text)
+	return err == nil && r.Contains(v)
 }

@@ -45,6 +45,10 @@ func TestVEX(t *testing.T) {
 		{"a package in the image", []match.Statement{say(na, "CVE-2024-1", match.Product{ID: digest, Subcomponents: []string{"pkg:deb/debian/libssl3"}})}, esclusa.VEXNotAffected},
 		{"another package in the image", []match.Statement{say(na, "CVE-2024-1", match.Product{ID: digest, Subcomponents: []string{"pkg:deb/debian/zlib1g"}})}, ""},
 		{"a subcomponent that is no purl narrows to nothing", []match.Statement{say(na, "CVE-2024-1", match.Product{ID: digest, Subcomponents: []string{"libssl"}})}, ""},
+		{"a range of versions", []match.Statement{say(na, "CVE-2024-1", match.Product{ID: "pkg:deb/debian/libssl3?vers=vers:deb%2F%3E%3D3.0.0-1%7C%3C3.0.2-1"})}, esclusa.VEXNotAffected},
+		{"a range of the source's versions", []match.Statement{say(na, "CVE-2024-1", match.Product{ID: "pkg:deb/debian/openssl?arch=source&vers=vers:deb/<3.0.2-1"})}, esclusa.VEXNotAffected},
+		{"a range beside", []match.Statement{say(na, "CVE-2024-1", match.Product{ID: "pkg:deb/debian/libssl3?vers=vers:deb/>=3.0.1-2"})}, ""},
+		{"a range in an image", []match.Statement{say(na, "CVE-2024-1", match.Product{ID: digest, Subcomponents: []string{"pkg:deb/debian/libssl3?vers=vers:deb/*"}})}, esclusa.VEXNotAffected},
 		{"an empty product", []match.Statement{say(na, "CVE-2024-1", match.Product{})}, ""},
 		{"the latest wins, in any order", []match.Statement{
 			say(esclusa.VEXStatement{Status: esclusa.VEXAffected, At: day("2024-02-02")}, "CVE-2024-1", match.Product{ID: digest}),
@@ -62,6 +66,31 @@ func TestVEX(t *testing.T) {
 		}
 		if got != c.want || f.Suppressed() != (c.want == esclusa.VEXNotAffected) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// TestVEXRangeUnread: a range that cannot be read names no package, above all
+// not every version of it, and is said.
+func TestVEXRangeUnread(t *testing.T) {
+	adv := memory{list: []esclusa.Advisory{rec("GHSA-1", "npm", "x", "0 <4.0.0")}}
+	in := match.Input{Packages: []esclusa.Package{pkg("npm", "x", "1.0.0")}, Advisories: adv}
+	for _, id := range []string{
+		"pkg:npm/x?vers=vers:npm/", "pkg:npm/x?vers=vers:npm/^1", "pkg:npm/x?vers=vers:deb/*", "pkg:npm/x@1.0.0?vers=vers:npm/*", "pkg:oci/app?vers=vers:oci/*",
+	} {
+		for _, p := range []match.Product{{ID: id}, {ID: "app", Subcomponents: []string{id}}} {
+			in.Image.Ref = "app"
+			in.VEX = []match.Statement{{
+				VEXStatement:    esclusa.VEXStatement{Status: esclusa.VEXFixed, Document: "vex.json"},
+				Vulnerabilities: []string{"GHSA-1"}, Products: []match.Product{p, p},
+			}}
+			out := match.Match(in)
+			if len(out.Findings) != 1 || out.Findings[0].VEX != nil {
+				t.Errorf("%v applies", p)
+			}
+			if len(out.Gaps) != 1 || out.Gaps[0].Path != "vex.json" || out.Gaps[0].What != "VEX statement on GHSA-1" {
+				t.Errorf("%v: gaps %v", p, out.Gaps)
+			}
 		}
 	}
 }
