@@ -19,14 +19,8 @@ func (a app) advisoriesCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "advisories",
 		Short: "Fetch, show and carry the advisory database",
-		Args: func(c *cobra.Command, got []string) error {
-			if len(got) > 0 {
-				return usagef(c.CommandPath()+" --help", "unknown command %q", got[0])
-			}
-			return nil
-		},
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	group(c, func(string) string { return c.CommandPath() + " --help" })
 	c.AddCommand(a.advisoriesUpdate(), a.advisoriesStatus(), a.advisoriesImport(), a.advisoriesExport())
 	return c
 }

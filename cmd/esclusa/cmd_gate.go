@@ -23,14 +23,8 @@ func (a app) gateCommand() *cobra.Command {
 		Use:   "gate",
 		Short: "Decide whether an image may go to production",
 		Long:  "Gate judges what scan found by one policy.\n\nExit codes:" + codes.String(),
-		Args: func(c *cobra.Command, got []string) error {
-			if len(got) > 0 {
-				return usagef(c.CommandPath()+" ci "+got[0], "unknown command %q", got[0])
-			}
-			return nil
-		},
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	group(c, func(got string) string { return "esclusa gate ci " + got })
 	c.AddCommand(a.gateCI(), a.gateExplain(), a.gateTest())
 	return c
 }
@@ -68,7 +62,11 @@ func (o *gateOptions) load() (*policy.Policy, error) {
 		}
 		files = append(files, ex)
 	}
-	return p.With(files...), nil
+	q, err := p.With(files...)
+	if err != nil {
+		return nil, usageError{err, ""}
+	}
+	return q, nil
 }
 
 func readPolicy(name string) (*policy.Policy, error) {
@@ -128,6 +126,11 @@ to ask for an exception.`,
 			outs, err := outputs(orVerdict(specs))
 			if err != nil {
 				return err
+			}
+			if statements != "" {
+				if err := place(statements); err != nil {
+					return usageError{fmt.Errorf("--attest %s: %w", statements, err), ""}
+				}
 			}
 			p, err := o.load()
 			if err != nil {

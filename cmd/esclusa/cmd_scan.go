@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -140,15 +139,25 @@ packages, and findings. Either may be a saved report (--output json).`,
 
 // scanOrSaved takes a saved report where the target is one.
 func (a app) scanOrSaved(c *cobra.Command, s *scan.Scanner, target string, o *scanOptions) (*esclusa.Report, error) {
-	if f, err := os.Open(target); err == nil {
-		head := make([]byte, 12)
-		_, rerr := io.ReadFull(f, head)
-		f.Close()
-		if rerr == nil && string(head) == `{"start":{"s` {
-			return a.saved(target)
-		} else if rerr != nil && errors.Is(rerr, io.ErrUnexpectedEOF) {
-			return nil, usagef("", "%s is too short to be a target", target)
-		}
+	if isSaved(target) {
+		return a.saved(target)
 	}
 	return a.scan(c.Context(), s, target, o)
+}
+
+// isSaved says whether a file begins as a saved report does.
+func isSaved(name string) bool {
+	// A pipe would wait for its writer, and what is read of it is gone.
+	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	const start = `{"start":{"s`
+	head := make([]byte, len(start))
+	_, err = io.ReadFull(f, head)
+	return err == nil && string(head) == start
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/esclusa/esclusa/internal/gate"
@@ -20,6 +21,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends what does not end by itself
 	code := run(ctx, os.Args[1:], app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv})
 	stop()
 	os.Exit(code)
@@ -40,6 +42,10 @@ func run(ctx context.Context, args []string, a app) int {
 	debug.SetGCPercent(50)
 	root := a.root()
 	root.SetArgs(args)
+	// What fails before a command runs is the command line, whoever finds it:
+	// the flag parser, the library's own commands or ours.
+	ran := false
+	root.PersistentPreRun = func(*cobra.Command, []string) { ran = true }
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return gate.ExitAllow
@@ -48,12 +54,16 @@ func run(ctx context.Context, args []string, a app) int {
 	if errors.As(err, &code) {
 		return int(code)
 	}
+	if ctx.Err() != nil {
+		fmt.Fprintln(a.stderr, "esclusa: interrupted")
+		return gate.ExitUndecided
+	}
 	fmt.Fprintf(a.stderr, "esclusa: %v\n", err)
 	if hint := hintOf(err); hint != "" {
 		fmt.Fprintf(a.stderr, "hint: %s\n", hint)
 	}
 	var usage usageError
-	if errors.As(err, &usage) {
+	if errors.As(err, &usage) || !ran {
 		return gate.ExitUsage
 	}
 	return gate.ExitUndecided
@@ -100,6 +110,9 @@ func (a app) root() *cobra.Command {
 		SilenceUsage:  true,
 		Version:       version(),
 	}
+	group(root, func(got string) string {
+		return "esclusa scan " + got + ", if it is a target; esclusa --help lists the commands"
+	})
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
@@ -123,6 +136,23 @@ func (a app) commands() []*cobra.Command {
 		a.manCommand(),
 		a.versionCommand(),
 	}
+}
+
+// group makes a command that only holds others: alone it shows its help, and
+// for a word that it does not know it suggests a near one, else the hint.
+func group(c *cobra.Command, hint func(got string) string) {
+	c.SuggestionsMinimumDistance = 2
+	c.Args = func(c *cobra.Command, got []string) error {
+		if len(got) == 0 {
+			return nil
+		}
+		advice := hint(got[0])
+		if near := c.SuggestionsFor(got[0]); len(near) > 0 {
+			advice = "did you mean " + strings.Join(near, " or ") + "?"
+		}
+		return usagef(advice, "unknown command %q", got[0])
+	}
+	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 }
 
 // args checks the number of arguments, as usage.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"code": code, "image": image, "mirror": mirror, "bytes": writeBytes, "dates": dates,
+			"code": code, "image": image, "mirror": mirror, "bytes": writeBytes, "dates": dates, "registry": registry,
 		},
 		// The scripts are short; a command that reaches for a network or waits
 		// for something ends them.
@@ -119,6 +120,27 @@ func writeBytes(ts *testscript.TestScript, neg bool, args []string) {
 	w := tar.NewWriter(&b)
 	ts.Check(w.WriteHeader(&tar.Header{Name: "manifest.json", Size: 1 << 20, Mode: 0o644}))
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o644))
+}
+
+// registry serves an OCI layout as REGISTRY/app:latest: registry LAYOUT. A
+// status makes each request fail with it; login asks for a user and password.
+func registry(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: registry LAYOUT [STATUS|login]")
+	}
+	t := &tb{ts: ts}
+	r := registrytest.Serve(t)
+	r.PushLayout(t, "app", ts.MkAbs(args[0]))
+	ts.Setenv("REGISTRY", r.Host)
+	switch {
+	case len(args) == 1:
+	case args[1] == "login":
+		r.Protect(registrytest.Auth{User: "someone", Password: "something"})
+	default:
+		status, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		r.Break(registrytest.FirstTimes(1<<30, status, ""))
+	}
 }
 
 // dates puts today and a month from now in the place of NOW and SOON.

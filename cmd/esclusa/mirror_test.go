@@ -44,6 +44,7 @@ type tb struct {
 }
 
 func (t *tb) Helper()                   {}
+func (t *tb) Cleanup(f func())          { t.ts.Defer(f) }
 func (t *tb) Fatal(args ...any)         { t.ts.Fatalf("%v", args) }
 func (t *tb) Fatalf(f string, a ...any) { t.ts.Fatalf(f, a...) }
 func (t *tb) TempDir() string {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -80,15 +81,19 @@ func (a app) mirrorOf(flag string) string {
 // database opens the advisories, and fetches them at the first time.
 func (a app) database(ctx context.Context, o *scanOptions) (*advisory.DB, error) {
 	st, err := a.state()
-	if err != nil {
+	if err != nil && o.offline {
+		return nil, nil // no folder, no database: the report says so
+	} else if err != nil {
 		return nil, err
 	}
 	db, err := st.Open()
-	if err == nil || o.offline && !errors.Is(err, fs.ErrNotExist) {
-		return db, err
-	}
-	if o.offline {
+	switch {
+	case err == nil:
+		return db, nil
+	case o.offline && errors.Is(err, fs.ErrNotExist):
 		return nil, nil
+	case o.offline:
+		return nil, hinted{err, "advisories update makes it anew, advisories import takes one from a file"}
 	}
 	if !errors.Is(err, fs.ErrNotExist) && !o.quiet {
 		fmt.Fprintf(a.stderr, "the advisory database is unusable and is made anew: %v\n", err)
@@ -100,14 +105,27 @@ func (a app) database(ctx context.Context, o *scanOptions) (*advisory.DB, error)
 }
 
 func (a app) update(ctx context.Context, st advisory.State, mirror string, quiet bool) (feeds.Result, error) {
-	p := a.progress(quiet, "fetching advisories")
-	res, err := feeds.Update(ctx, feeds.Options{From: a.mirrorOf(mirror), Feeds: feedlist.Feeds(), Into: st, Progress: p.feed})
-	p.done()
-	if err != nil {
+	// Before minutes of fetching, not behind them.
+	if err := os.MkdirAll(st.Dir, 0o755); err != nil {
+		return feeds.Result{}, hinted{fmt.Errorf("no place for the advisories: %w", err), cacheHint}
+	}
+	sources := feedlist.Feeds()
+	names := make([]string, len(sources))
+	for i, f := range sources {
+		names[i] = f.Spec().Name
+	}
+	p := a.progress(quiet, "fetching advisories", names...)
+	res, err := feeds.Update(ctx, feeds.Options{From: a.mirrorOf(mirror), Feeds: sources, Into: st, Progress: p.feed})
+	p.finish()
+	if errors.Is(err, fs.ErrPermission) {
+		return res, hinted{err, cacheHint}
+	} else if err != nil {
 		return res, hinted{err, "a closed network needs --mirror or ESCLUSA_MIRROR; --offline scans without advisories"}
 	}
 	return res, nil
 }
+
+const cacheHint = "set XDG_CACHE_HOME to a folder that you may write to"
 
 // hinted gives an error a hint.
 type hinted struct {
@@ -144,9 +162,7 @@ func (a app) scanner(ctx context.Context, o *scanOptions) (s *scan.Scanner, done
 		}
 		c.VEX, c.Gaps = append(c.VEX, st...), append(c.Gaps, gaps...)
 	}
-	p := a.progress(o.quiet, "reading layers")
-	c.Progress = p.bytes
-	return scan.New(c), func() { p.done(); closeDB() }, nil
+	return scan.New(c), func() { closeDB() }, nil
 }
 
 // maxVEX is the largest VEX document, in bytes.
@@ -203,11 +219,49 @@ func (a app) scan(ctx context.Context, s *scan.Scanner, target string, o *scanOp
 	if err != nil {
 		return nil, err
 	}
+	p := a.progress(o.quiet, "reading "+shorten(target))
+	s.Progress = p.bytes
 	r, err := s.Scan(ctx, target, kind, a.image(o))
-	if errors.Is(err, scan.ErrNothing) {
-		return nil, hinted{err, "give a lock file, an SBOM (CycloneDX or SPDX JSON), an image, or a folder"}
+	p.finish()
+	if err == nil {
+		err = nothing(r)
 	}
-	return r, err
+	switch {
+	case errors.Is(err, scan.ErrNothing) && isSaved(target):
+		return nil, hinted{err, "it is a saved report: esclusa scan replay " + target}
+	case errors.Is(err, scan.ErrNothing):
+		return nil, hinted{err, "give a lock file, an SBOM (CycloneDX or SPDX JSON), an image, or a folder that has one"}
+	case err != nil:
+		return nil, err
+	}
+	return r, nil
+}
+
+// nothing is the error of a target in which there was nothing to judge: an
+// empty report would look like a clean one, and the usual cause is a wrong
+// path in a pipeline. Only an image may be empty.
+func nothing(r *esclusa.Report) error {
+	if r.Image.Kind == esclusa.TargetImage || len(r.Packages) > 0 || len(r.Findings) > 0 {
+		return nil
+	}
+	for i := range r.Gaps {
+		if g := &r.Gaps[i]; g.Scope != esclusa.GapFeed {
+			return fmt.Errorf("%s: %w: %s", r.Image.Ref, scan.ErrNothing, g.Err)
+		}
+	}
+	return fmt.Errorf("%s: %w", r.Image.Ref, scan.ErrNothing)
+}
+
+// shorten keeps what tells a target, for the line of a bar.
+func shorten(s string) string {
+	const most = 30
+	if len(s) > most {
+		s = path.Base(s)
+	}
+	if r := []rune(s); len(r) > most {
+		return "…" + string(r[len(r)-most:])
+	}
+	return s
 }
 
 // output is one --output: a format, and the file that it goes to.
@@ -234,6 +288,8 @@ func outputs(specs []string) ([]output, error) {
 		}
 		if !toFile {
 			stdout++
+		} else if err := place(file); err != nil {
+			return nil, usageError{fmt.Errorf("--output %s: %w", s, err), ""}
 		}
 		outs = append(outs, output{f, file})
 	}
@@ -278,6 +334,21 @@ func (a app) writeOne(o output, r *esclusa.Report, all bool) error {
 	return writeFile(o.file, func(w io.Writer) error { return o.format.Write(w, r, report.Options{All: true}) })
 }
 
+// place says, before a scan of minutes, that a file cannot be written.
+func place(name string) error {
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		return fmt.Errorf("%s is a folder", name)
+	}
+	info, err := os.Stat(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s is not a folder", filepath.Dir(name))
+	}
+	return nil
+}
+
 // writeFile writes aside and renames: a file that was cut must not look whole.
 func writeFile(name string, write func(io.Writer) error) error {
 	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
@@ -289,7 +360,8 @@ func writeFile(name string, write func(io.Writer) error) error {
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(name), ".esclusa-*")
 	if err != nil {
-		return err
+		// The name aside is ours; people know the one that they gave.
+		return fmt.Errorf("create %s: %w", name, errors.Unwrap(err))
 	}
 	defer os.Remove(tmp.Name())
 	if err := errors.Join(write(tmp), tmp.Chmod(0o644), tmp.Close()); err != nil {

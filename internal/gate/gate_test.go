@@ -299,7 +299,12 @@ func TestSnippetIsAnException(t *testing.T) {
 				t.Errorf("%s: %s: %v", name, snippet, err)
 				continue
 			}
-			w := Decide(f, p.With(x), now)
+			with, err := p.With(x)
+			if err != nil {
+				t.Errorf("%s: %s: %v", name, snippet, err)
+				continue
+			}
+			w := Decide(f, with, now)
 			total := 0
 			for _, e := range w.Exempted {
 				total += e.Count

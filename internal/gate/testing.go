@@ -39,7 +39,11 @@ func runTest(p *policy.Policy, file string, t *policy.Test) TestResult {
 		f = f.Since(old)
 	}
 	if len(t.Exceptions) > 0 {
-		p = p.With(&policy.Exceptions{Exceptions: t.Exceptions})
+		with, err := p.With(&policy.Exceptions{File: file, Exceptions: t.Exceptions})
+		if err != nil {
+			return TestResult{Name: t.Name, File: file, Line: t.Line, Wrong: []string{err.Error()}}
+		}
+		p = with
 	}
 	v := Decide(f, p, t.At())
 	r := TestResult{Name: t.Name, File: file, Line: t.Line, Verdict: v}

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/esclusa/esclusa"
 	"github.com/esclusa/esclusa/internal/expr"
@@ -125,15 +126,38 @@ func Parse(file string, data []byte) (*Policy, error) {
 }
 
 // With adds the exceptions of separate files. The digest then covers them:
-// the same digest is the same decision.
-func (p *Policy) With(files ...*Exceptions) *Policy {
+// the same digest is the same decision. An exception for a rule that the
+// policy does not have is an error, as in Parse: it would change nothing, and
+// its owner would learn so when a release stops.
+func (p *Policy) With(files ...*Exceptions) (*Policy, error) {
 	q := *p
-	q.Exceptions = append([]Exception(nil), p.Exceptions...)
+	q.Exceptions = slices.Clone(p.Exceptions)
+	var errs []error
 	for _, f := range files {
+		r := &reader{file: f.File}
+		for i := range f.Exceptions {
+			p.checkRule(r, &f.Exceptions[i])
+		}
+		errs = append(errs, r.errs...)
 		q.Exceptions = append(q.Exceptions, f.Exceptions...)
 		q.Digest = digest([]byte(q.Digest + "\n" + f.Digest))
 	}
-	return &q
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return &q, nil
+}
+
+// checkRule says which exception is for a rule that there is not.
+func (p *Policy) checkRule(r *reader, e *Exception) {
+	if e.Rule == "" || slices.ContainsFunc(p.Rules, func(rule Rule) bool { return rule.Name == e.Rule }) {
+		return
+	}
+	names := make([]string, len(p.Rules))
+	for i := range p.Rules {
+		names[i] = p.Rules[i].Name
+	}
+	r.fail(e.Pos, fmt.Sprintf("policy %s has no rule %q", p.Name, clip(e.Rule, maxName)), didYouMean(e.Rule, names))
 }
 
 func digest(data []byte) esclusa.Digest {
@@ -163,13 +187,7 @@ func (p *Policy) check(r *reader) {
 	for i := range p.Exceptions {
 		e := &p.Exceptions[i]
 		e.check(r)
-		if _, ok := seen[e.Rule]; e.Rule != "" && !ok {
-			rules := make([]string, len(p.Rules))
-			for i := range p.Rules {
-				rules[i] = p.Rules[i].Name
-			}
-			r.fail(e.Pos, fmt.Sprintf("no rule %q", clip(e.Rule, maxName)), didYouMean(e.Rule, rules))
-		}
+		p.checkRule(r, e)
 	}
 }
 

@@ -207,7 +207,7 @@ func TestExceptionErrors(t *testing.T) {
 func TestExceptionOfUnknownRule(t *testing.T) {
 	_, err := Parse("p.yaml", []byte(rule("finding: {}")+
 		"exceptions: [{id: CVE-1, rule: b, owner: o, reason: r, created: 2026-01-01, expires: 2026-02-01}]\n"))
-	if err == nil || !strings.Contains(err.Error(), "6:14: no rule \"b\"") {
+	if err == nil || !strings.Contains(err.Error(), "6:14: policy x has no rule \"b\"") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -294,9 +294,42 @@ func TestWithChangesTheDigest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := p.With(x)
-	if len(p.Exceptions) != 0 || len(q.Exceptions) != 1 || q.Digest == p.Digest || p.With(x).Digest != q.Digest {
+	q, err := p.With(x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := p.With(x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Exceptions) != 0 || len(q.Exceptions) != 1 || q.Digest == p.Digest || again.Digest != q.Digest {
 		t.Errorf("got %d and %d exceptions, digests %s and %s", len(p.Exceptions), len(q.Exceptions), p.Digest, q.Digest)
+	}
+}
+
+// A file of exceptions is checked against the rules of the policy that it is
+// given with, as the policy's own exceptions are.
+func TestWithUnknownRule(t *testing.T) {
+	p, err := Parse("p.yaml", []byte("name: p\nrules: [{name: known-rule, decision: deny, finding: {}}, {name: other, decision: warn, finding: {}}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ rule, want string }{
+		{"known-rule", ""},
+		{"known-rul", "x.yaml:2:5: policy p has no rule \"known-rul\"\nhint: did you mean known-rule?"},
+		{"xyz", "x.yaml:2:5: policy p has no rule \"xyz\"\nhint: known are known-rule, other"},
+	} {
+		x, err := ParseExceptions("x.yaml", []byte("exceptions:\n  - {id: CVE-1, rule: "+c.rule+", owner: o, reason: r, created: 2026-01-01, expires: 2026-02-01}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if _, err := p.With(x); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("rule %s: got %q, want %q", c.rule, got, c.want)
+		}
 	}
 }
 
