@@ -90,30 +90,37 @@ func (p *page) row(s esclusa.Severity, left, right string) {
 }
 
 // wrap writes words with a first and a further indent. A word that is wider
-// than the page is broken; an address is not: it would be dead.
+// than the page is broken, and begins where the line has room for some of it;
+// an address is not: it would be dead.
 func (p *page) wrap(first, further, text string) {
+	const some = 20
 	line, used, empty := first, columns(first), true
+	flush := func() {
+		fmt.Fprintln(p.out, strings.TrimRight(line, " "))
+		line, used, empty = further, columns(further), true
+	}
 	for w := range strings.FieldsSeq(text) {
 		n := columns(w)
-		if !empty && used+1+n > p.width {
-			fmt.Fprintln(p.out, strings.TrimRight(line, " "))
-			line, used, empty = further, len(further), true
-		}
-		for used+n > p.width && empty && !strings.Contains(w, "\x1b") && !strings.Contains(w, "://") {
-			head, tail := split(w, p.width-used)
-			fmt.Fprintln(p.out, line+head)
-			w, n = tail, columns(tail)
-			line, used = further, len(further)
+		breakable := !strings.Contains(w, "\x1b") && !strings.Contains(w, "://")
+		never := columns(further)+n > p.width // on no line
+		if !empty && used+1+n > p.width && !(never && breakable && used+some < p.width) {
+			flush()
 		}
 		if !empty {
 			line += " "
 			used++
 		}
+		for used+n > p.width && breakable {
+			head, tail := split(w, p.width-used)
+			line += head
+			flush()
+			w, n = tail, columns(tail)
+		}
 		line += w
 		used += n
 		empty = false
 	}
-	fmt.Fprintln(p.out, strings.TrimRight(line, " "))
+	flush()
 }
 
 // maxCommand is the longest text that is a command, in bytes.
@@ -152,14 +159,21 @@ func (p *page) command(s string) {
 }
 
 // split cuts a word at a number of columns, and takes one character at least.
+// A path is cut behind a slash where that costs less than half of the line.
 func split(w string, room int) (head, tail string) {
-	n := 0
+	n, slash := 0, 0
 	for i, r := range w {
 		c := cell(r)
 		if n+c > room && i > 0 {
+			if slash > 0 {
+				i = slash
+			}
 			return w[:i], w[i:]
 		}
 		n += c
+		if r == '/' && n > room/2 {
+			slash = i + 1
+		}
 	}
 	return w, ""
 }

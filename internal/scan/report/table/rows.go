@@ -9,19 +9,59 @@ import (
 	"github.com/esclusa/esclusa/internal/scan/report"
 )
 
-// threats are never cut short: nothing ends them but a person.
+// threats are never cut short: nothing ends them but a person. What is the
+// same in many places, and ends in the same way, is one row.
 func (p *page) threats(fs []*esclusa.Finding) {
-	p.section("Remove", len(fs), "malicious, planted or leaked", 2*shown, func(i int) {
-		f := fs[i]
-		p.wrap("  "+p.severity(f.Severity)+" ", indent, what(f))
-		p.wrap(indent, indent, where(f))
-		if f.Evidence != "" {
-			p.wrap(indent, indent, clean(f.Evidence))
+	rows := alike(fs)
+	p.section("Remove", len(rows), "malicious, planted or leaked", 2*shown, func(i int) {
+		same := rows[i]
+		f, right := same[0], ""
+		if len(same) > 1 {
+			right = "in " + thousands(len(same)) + " places"
+		}
+		p.row(f.Severity, what(f), right)
+		for j, f := range same {
+			if j == fewPlaces && len(same) > fewPlaces+1 && !p.all {
+				p.wrap(indent, indent, fmt.Sprintf("and %s more (--all lists them)", thousands(len(same)-j)))
+				break
+			}
+			p.wrap(indent, indent+"  ", where(f))
+			if f.Evidence != "" {
+				p.wrap(indent+"  ", indent+"  ", clean(f.Evidence))
+			}
 		}
 		if f.Advice != "" {
 			p.wrap(indent, indent, clean(f.Advice))
 		}
 	})
+}
+
+// fewPlaces is how many places of one threat are shown.
+const fewPlaces = 3
+
+// alike joins findings that differ in nothing but their place, in the order
+// of the first of each.
+func alike(fs []*esclusa.Finding) [][]*esclusa.Finding {
+	type key struct {
+		severity             esclusa.Severity
+		id, title, pkg, what string
+	}
+	at := map[key]int{}
+	var rows [][]*esclusa.Finding
+	for _, f := range fs {
+		k := key{severity: f.Severity, id: f.ID, title: f.Title, what: f.Advice}
+		if f.Package != nil {
+			k.pkg = f.Package.Name + " " + f.Package.Version
+		}
+		i, ok := at[k]
+		if !ok {
+			i = len(rows)
+			at[k] = i
+			rows = append(rows, nil)
+		}
+		rows[i] = append(rows[i], f)
+	}
+	return rows
 }
 
 // what is the trouble in words, with the name to look it up or except it.

@@ -3,6 +3,7 @@ package table_test
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -150,6 +151,43 @@ func TestCommandsCopy(t *testing.T) {
 				t.Errorf("width %d:\n%s\nwant\n%s", width, got, command)
 			}
 		}
+	}
+}
+
+// TestAlike: a threat that is in many places is one row, which names the first
+// few of them; what differs in more than its place is a row of its own.
+func TestAlike(t *testing.T) {
+	r := reporttest.Clean()
+	for i := range 6 {
+		r.Findings = append(r.Findings, esclusa.Finding{
+			Kind: esclusa.KindSecret, ID: "secret/jwt", Title: "JSON Web Token", Severity: esclusa.SeverityMedium,
+			Place: esclusa.Place{Path: fmt.Sprintf("app/%d.json", i), Line: 7}, Evidence: fmt.Sprintf("eyJ%d…", i), Advice: "End the session.",
+		})
+	}
+	other := r.Findings[0]
+	other.Severity = esclusa.SeverityHigh
+	r.Findings = append(r.Findings, other)
+	want := `Remove (2): malicious, planted or leaked
+  medium   JSON Web Token (secret/jwt)                               in 6 places
+           at app/0.json:7
+             eyJ0…
+           at app/1.json:7
+             eyJ1…
+           at app/2.json:7
+             eyJ2…
+           and 3 more (--all lists them)
+           End the session.
+  high     JSON Web Token (secret/jwt)
+           at app/0.json:7
+             eyJ0…
+           End the session.
+`
+	out := write(t, r, report.Options{})
+	if !strings.Contains(out, want) {
+		t.Errorf("got\n%s\nwant in it\n%s", out, want)
+	}
+	if out := write(t, r, report.Options{All: true}); strings.Count(out, "at app/") != 7 {
+		t.Errorf("--all leaves places out:\n%s", out)
 	}
 }
 
