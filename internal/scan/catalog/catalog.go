@@ -78,10 +78,14 @@ func AppendOwned(dst []string, path string) []string {
 // maxPath is Linux's PATH_MAX.
 const maxPath = 4096
 
-// Owned joins the folders and names of a package database to paths. A folder
-// stands there once and a file costs few bytes, so that a made-up database
-// could grow a thousandfold: the paths are bounded by four times its size
-// (those of real databases are smaller than the database).
+// MaxPaths is how many bytes of paths are made of a package database of size
+// bytes. A folder stands there once and a file costs few bytes, so that a
+// made-up database could grow a thousandfold; the paths of real ones are
+// smaller than the database.
+func MaxPaths(size int) int { return 4*size + 64<<10 }
+
+// Owned joins the folders and names of a package database to paths, at most
+// MaxPaths.
 type Owned struct {
 	Paths []string
 	// Cut says that at least one path was left out.
@@ -92,7 +96,7 @@ type Owned struct {
 }
 
 // NewOwned is for a database of size bytes.
-func NewOwned(size int) *Owned { return &Owned{left: 4*size + 64<<10} }
+func NewOwned(size int) *Owned { return &Owned{left: MaxPaths(size)} }
 
 // Add adds the file name in folder, under both names if it lies in a merged
 // folder. The folder may be empty; a file without a name is none.

@@ -1,6 +1,6 @@
 // Package apk reads the database of Alpine's package manager (Alpine, Wolfi,
-// Chainguard): the packages and the paths that they own. It does not check
-// the sums that stand there.
+// Chainguard): the packages, the paths that they own, and what these should
+// hold. It compares nothing.
 //
 // Start with Reader; the format is described in apk-package(5).
 package apk

@@ -23,7 +23,10 @@ const (
 	tagArch         = 1022
 	tagOldFilenames = 1027
 	tagFileModes    = 1030
+	tagFileDigests  = 1035
+	tagFileFlags    = 1037
 	tagSourceRPM    = 1044
+	tagFileVerify   = 1045
 	tagDirIndexes   = 1116
 	tagBasenames    = 1117
 	tagDirnames     = 1118
@@ -47,6 +50,7 @@ type header struct {
 
 	name, version, release, epoch, license, arch, sourceRPM, modularity value
 	basenames, dirnames, dirIndexes, modes, oldFilenames                value
+	digests, flags, verify                                              value
 }
 
 // parseHeader reads the index. Nothing of the data is touched yet.
@@ -100,6 +104,12 @@ func (h *header) slot(tag uint32) *value {
 		return &h.modes
 	case tagOldFilenames:
 		return &h.oldFilenames
+	case tagFileDigests:
+		return &h.digests
+	case tagFileFlags:
+		return &h.flags
+	case tagFileVerify:
+		return &h.verify
 	}
 	return nil
 }
@@ -168,6 +178,19 @@ func (h *header) files(owned *catalog.Owned) error {
 	if h.basenames.kind == 0 {
 		return h.oldFiles(owned)
 	}
+	modes, err := h.array(h.modes, typeInt16, 2)
+	if err != nil {
+		return err
+	}
+	return h.each(func(i int, dir, base []byte) {
+		if !isFolder(modes, i) {
+			owned.Add(dir, base)
+		}
+	})
+}
+
+// each visits the files with their folders, in the order of the header.
+func (h *header) each(visit func(i int, dir, base []byte)) error {
 	var dirs [][]byte
 	rest, err := h.strings(h.dirnames)
 	if err != nil {
@@ -181,10 +204,6 @@ func (h *header) files(owned *catalog.Owned) error {
 		dirs = append(dirs, dir)
 	}
 	indexes, err := h.array(h.dirIndexes, typeInt32, 4)
-	if err != nil {
-		return err
-	}
-	modes, err := h.array(h.modes, typeInt16, 2)
 	if err != nil {
 		return err
 	}
@@ -203,9 +222,7 @@ func (h *header) files(owned *catalog.Owned) error {
 		if uint64(dir) >= uint64(len(dirs)) {
 			return errors.New("a file has no folder")
 		}
-		if !isFolder(modes, i) {
-			owned.Add(dirs[dir], base)
-		}
+		visit(i, dirs[dir], base)
 	}
 	return nil
 }

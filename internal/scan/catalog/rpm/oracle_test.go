@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -261,7 +262,25 @@ func agrees(t *testing.T, backend, dir, name string) {
 		paths = catalog.AppendOwned(paths, path)
 	}
 	same(t, "paths", paths, res.Owned)
-	t.Logf("%d packages, %d paths", len(got), len(paths))
+
+	var wantSums, sums []string
+	for _, line := range query(`[%{FILEDIGESTS}|%{FILEFLAGS}|%{FILEVERIFYFLAGS}|%{=NAME}|%{FILENAMES}\n]`) {
+		v := strings.SplitN(line, "|", 5)
+		if len(v) < 5 || v[0] == "" || v[0] == "(none)" {
+			continue
+		}
+		flags, err1 := strconv.ParseUint(v[1], 10, 32)
+		verify, err2 := strconv.ParseUint(v[2], 10, 32)
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if flags&(flagConfig|flagGhost) == 0 && verify&verifyDigest != 0 {
+			wantSums = append(wantSums, v[3]+" "+v[0]+" "+strings.TrimPrefix(v[4], "/"))
+		}
+	}
+	Reader{}.Sums(f, func(path, sum, pkg string) { sums = append(sums, pkg+" "+sum+" "+path) })
+	same(t, "sums", wantSums, sums)
+	t.Logf("%d packages, %d paths, %d sums", len(got), len(paths), len(sums))
 }
 
 // asRPM writes a package as the query does. Of a module only name and stream

@@ -55,14 +55,8 @@ func (Reader) Read(f *layer.File) (layer.Result, error) {
 		return layer.Result{Gaps: pending(f)}, nil
 	case f.Path == manifestFile:
 		err = readManifest(f.Data, &r)
-	case bytes.HasPrefix(f.Data, []byte(sqliteMagic)):
-		err = readSQLite(f.Data, r.entry)
-	case bytes.HasPrefix(f.Data, []byte(ndbMagic)):
-		err = readNDB(f.Data, r.entry)
-	case bdbOrder(f.Data) != nil:
-		err = readBDB(f.Data, r.entry)
 	default:
-		err = errors.New("no database of a known form")
+		err = walk(f.Data, r.entry)
 	}
 	if r.owned.Cut {
 		r.gaps.Add(f.Path, 0, "paths of rpm packages", "some are too long, or too many for the size of the database")
@@ -71,6 +65,19 @@ func (Reader) Read(f *layer.File) (layer.Result, error) {
 		err = fmt.Errorf("more than %d packages", catalog.MaxPackages)
 	}
 	return layer.Result{Packages: r.packages, Gaps: r.gaps.List(), Owned: r.owned.Paths}, err
+}
+
+// walk calls entry for each package of a database.
+func walk(data []byte, entry entryFunc) error {
+	switch {
+	case bytes.HasPrefix(data, []byte(sqliteMagic)):
+		return readSQLite(data, entry)
+	case bytes.HasPrefix(data, []byte(ndbMagic)):
+		return readNDB(data, entry)
+	case bdbOrder(data) != nil:
+		return readBDB(data, entry)
+	}
+	return errors.New("no database of a known form")
 }
 
 // An entryFunc takes the header of one package, or why this one alone could

@@ -291,6 +291,38 @@ func TestWriteAheadLog(t *testing.T) {
 	}
 }
 
+// TestSums: which files vouch for their content.
+func TestSums(t *testing.T) {
+	sum := strings.Repeat("5e", 32)
+	files := []field{
+		list(tagBasenames, "a", "conf", "ghost", "link", "volatile", "b"), list(tagDirnames, "/usr/bin/", "/etc/"), numbers(tagDirIndexes, 0, 1, 0, 0, 0, 0),
+		list(tagFileDigests, sum+"0a", sum+"0b", sum+"0c", "", sum+"0e", sum+"0f"),
+		numbers(tagFileFlags, 0, flagConfig, flagGhost, 0, 0, 0), numbers(tagFileVerify, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xfffffffe, 0xffffffff),
+	}
+	for _, c := range []struct {
+		name string
+		blob []byte
+		want []string
+	}{
+		{"all kinds of files", makeHeader(append(files, text(tagName, "p"))...), []string{"p usr/bin/a 0a", "p usr/bin/b 0f"}},
+		{"no name", makeHeader(files...), nil},
+		{"no flags", makeHeader(text(tagName, "p"), files[0], files[1], files[2], files[3]), []string{"p usr/bin/a 0a", "p etc/conf 0b", "p usr/bin/ghost 0c", "p usr/bin/volatile 0e", "p usr/bin/b 0f"}},
+		{"fewer sums than files", makeHeader(text(tagName, "p"), files[0], files[1], files[2], list(tagFileDigests, sum+"0a")), []string{"p usr/bin/a 0a"}},
+		{"sums of another type", makeHeader(text(tagName, "p"), files[0], files[1], files[2], numbers(tagFileDigests, 1)), nil},
+		{"no header", []byte("x"), nil},
+	} {
+		for form, data := range made([][]byte{c.blob}) {
+			var got []string
+			Reader{}.Sums(&layer.File{Path: place, Data: data}, func(path, s, pkg string) {
+				got = append(got, pkg+" "+path+" "+strings.TrimPrefix(s, sum))
+			})
+			if d := cmp.Diff(c.want, got); d != "" {
+				t.Errorf("%s in %s (-want +got):\n%s", c.name, form, d)
+			}
+		}
+	}
+}
+
 func FuzzDatabase(f *testing.F) {
 	for _, data := range made(samples()) {
 		f.Add(data)
@@ -298,6 +330,11 @@ func FuzzDatabase(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		res, err := layertest.Read(t, Reader{}, place, 0o644, data)
 		check(t, len(data), res, err)
+		Reader{}.Sums(&layer.File{Path: place, Data: data}, func(path, sum, pkg string) {
+			if path == "" || sum == "" || pkg == "" {
+				t.Fatalf("sum %q of %q in %q", sum, path, pkg)
+			}
+		})
 	})
 }
 
@@ -307,6 +344,7 @@ func FuzzHeader(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		db := makeNDB([][]byte{data})
+		Reader{}.Sums(&layer.File{Path: place, Data: db}, func(string, string, string) {})
 		res, err := layertest.Read(t, Reader{}, place, 0o644, db)
 		check(t, len(db), res, err)
 	})

@@ -1,8 +1,11 @@
-// Package all lists every reader of inspect; a test fails on a folder that is
-// not listed.
+// Package all lists every reader of inspect, and gives those that compare files
+// with package databases the readers of these; a test fails on a folder that
+// is not listed.
 package all
 
 import (
+	"github.com/esclusa/esclusa/internal/scan/catalog/apk"
+	"github.com/esclusa/esclusa/internal/scan/catalog/rpm"
 	"github.com/esclusa/esclusa/internal/scan/inspect/malware"
 	"github.com/esclusa/esclusa/internal/scan/inspect/misconfig"
 	"github.com/esclusa/esclusa/internal/scan/inspect/secrets"
@@ -14,6 +17,6 @@ func Readers() []layer.Reader {
 	readers := []layer.Reader{
 		secrets.Reader{},
 	}
-	readers = append(readers, malware.Readers()...)
+	readers = append(readers, malware.Readers(apk.Reader{}, rpm.Reader{})...)
 	return append(readers, misconfig.Readers()...)
 }
