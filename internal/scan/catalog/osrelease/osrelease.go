@@ -27,7 +27,7 @@ type Reader struct{}
 func (Reader) Spec() layer.Spec {
 	return layer.Spec{
 		Name:    "osrelease",
-		Version: 1,
+		Version: 2,
 		Where:   layer.Installed,
 		System:  "distribution",
 		Claims: []layer.Claim{

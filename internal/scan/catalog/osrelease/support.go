@@ -9,12 +9,13 @@ import (
 // LTS, Ubuntu's excludes ESM (a contract), Red Hat's excludes ELS, SUSE's
 // excludes LTSS, openSUSE Leap's is the announced one.
 //
-// Sources: Debian's package distro-info-data for Debian and Ubuntu, and
-// endoflife.date, which follows the vendors' own pages, for all others; read
-// on 2026-11-24. Rolling distributions (Wolfi, Chainguard, Arch, Tumbleweed)
-// have no such day. A release that is not here has an unknown day, not a
-// distant one.
+// The sources stand before each group; they were compared on 2026-11-24 with
+// the pages of endoflife.date, which follow the vendors', and with the tables
+// of trivy 0.74. Where a vendor names a month, its last day counts. Rolling
+// distributions (Wolfi, Chainguard, Arch, Tumbleweed) have no such day. A
+// release that is not here has an unknown day, not a distant one.
 var support = [...]struct{ id, version, day string }{
+	// Debian: /usr/share/distro-info/debian.csv, eol-lts; a test compares.
 	{"debian", "4", "2010-02-15"},
 	{"debian", "5", "2012-02-06"},
 	{"debian", "6", "2016-02-29"},
@@ -25,6 +26,7 @@ var support = [...]struct{ id, version, day string }{
 	{"debian", "11", "2026-08-31"},
 	{"debian", "12", "2028-06-30"},
 	{"debian", "13", "2030-06-30"},
+	// Ubuntu: /usr/share/distro-info/ubuntu.csv, eol; a test compares.
 	{"ubuntu", "12.04", "2017-04-28"},
 	{"ubuntu", "14.04", "2019-04-25"},
 	{"ubuntu", "16.04", "2021-04-30"},
@@ -46,6 +48,7 @@ var support = [...]struct{ id, version, day string }{
 	{"ubuntu", "25.10", "2026-07-09"},
 	{"ubuntu", "26.04", "2031-05-29"},
 	{"ubuntu", "26.10", "2027-07-15"},
+	// Alpine: alpinelinux.org/releases, "End of support".
 	{"alpine", "3.0", "2016-05-01"},
 	{"alpine", "3.1", "2016-11-01"},
 	{"alpine", "3.2", "2017-05-01"},
@@ -70,12 +73,16 @@ var support = [...]struct{ id, version, day string }{
 	{"alpine", "3.21", "2026-11-01"},
 	{"alpine", "3.22", "2027-05-01"},
 	{"alpine", "3.23", "2027-11-01"},
+	// AlmaLinux: wiki.almalinux.org/release-notes, security support.
 	{"almalinux", "8", "2029-03-01"},
 	{"almalinux", "9", "2032-05-31"},
 	{"almalinux", "10", "2035-05-31"},
+	// Rocky: wiki.rockylinux.org/rocky/version, end of life.
 	{"rocky", "8", "2029-05-31"},
 	{"rocky", "9", "2032-05-31"},
 	{"rocky", "10", "2035-05-31"},
+	// Red Hat: access.redhat.com/support/policy/updates/errata, end of
+	// maintenance support.
 	{"rhel", "4", "2012-02-29"},
 	{"rhel", "5", "2017-03-31"},
 	{"rhel", "6", "2020-11-30"},
@@ -83,6 +90,8 @@ var support = [...]struct{ id, version, day string }{
 	{"rhel", "8", "2029-05-31"},
 	{"rhel", "9", "2032-05-31"},
 	{"rhel", "10", "2035-05-31"},
+	// CentOS and CentOS Stream: centos.org, end of life. Stream 10 follows RHEL
+	// 10's full support, of which only the year is announced.
 	{"centos", "5", "2017-03-31"},
 	{"centos", "6", "2020-11-30"},
 	{"centos", "7", "2024-06-30"},
@@ -90,6 +99,7 @@ var support = [...]struct{ id, version, day string }{
 	{"centos-stream", "8", "2024-05-31"},
 	{"centos-stream", "9", "2027-05-31"},
 	{"centos-stream", "10", "2030-01-01"},
+	// Fedora: fedorapeople.org/groups/schedule.
 	{"fedora", "30", "2020-05-26"},
 	{"fedora", "31", "2020-11-24"},
 	{"fedora", "32", "2021-05-25"},
@@ -104,9 +114,14 @@ var support = [...]struct{ id, version, day string }{
 	{"fedora", "41", "2025-12-15"},
 	{"fedora", "42", "2026-05-13"},
 	{"fedora", "43", "2026-12-09"},
+	// Amazon: aws.amazon.com/linux/amazon-linux-2023/faqs and those of 2 and 1.
 	{"amzn", "2018.03", "2023-12-31"},
 	{"amzn", "2", "2026-06-30"},
 	{"amzn", "2023", "2029-06-30"},
+	// openSUSE: en.opensuse.org/Lifetime.
+	{"opensuse-leap", "42.1", "2017-05-17"},
+	{"opensuse-leap", "42.2", "2018-01-26"},
+	{"opensuse-leap", "42.3", "2019-07-01"},
 	{"opensuse-leap", "15.0", "2019-12-03"},
 	{"opensuse-leap", "15.1", "2021-02-02"},
 	{"opensuse-leap", "15.2", "2022-01-04"},
@@ -115,7 +130,15 @@ var support = [...]struct{ id, version, day string }{
 	{"opensuse-leap", "15.5", "2024-12-31"},
 	{"opensuse-leap", "15.6", "2026-04-30"},
 	{"opensuse-leap", "16.0", "2027-10-31"},
+	// SUSE: suse.com/lifecycle, general support.
+	{"sles", "11", "2010-12-31"},
+	{"sles", "11.1", "2012-08-31"},
+	{"sles", "11.2", "2014-01-31"},
+	{"sles", "11.3", "2016-01-31"},
 	{"sles", "11.4", "2019-03-31"},
+	{"sles", "12", "2016-06-30"},
+	{"sles", "12.1", "2017-05-31"},
+	{"sles", "12.2", "2018-03-31"},
 	{"sles", "12.3", "2019-06-30"},
 	{"sles", "12.4", "2020-06-30"},
 	{"sles", "12.5", "2024-10-31"},
@@ -127,14 +150,20 @@ var support = [...]struct{ id, version, day string }{
 	{"sles", "15.5", "2024-12-31"},
 	{"sles", "15.6", "2025-12-31"},
 	{"sles", "15.7", "2031-07-31"},
+	{"sles", "16.0", "2027-11-30"},
+	{"sles", "16.1", "2028-11-30"},
+	// Photon: the blog of VMware; 3.0 and 4.0 with vSphere 7 and 8, which are
+	// made of them (first announced: March 2024 and March 2026).
 	{"photon", "1.0", "2022-02-28"},
 	{"photon", "2.0", "2022-12-01"},
 	{"photon", "3.0", "2025-10-02"},
 	{"photon", "4.0", "2027-10-11"},
+	// Azure Linux: learn.microsoft.com/azure/azure-linux/release-cadence-lifecycle.
 	{"mariner", "1.0", "2023-08-31"},
 	{"mariner", "2.0", "2025-07-31"},
 	{"azurelinux", "3.0", "2027-08-31"},
-	{"ol", "6", "2021-03-01"},
+	// Oracle: elsp-lifetime-069338.pdf, premier support.
+	{"ol", "6", "2021-03-31"},
 	{"ol", "7", "2024-12-31"},
 	{"ol", "8", "2029-07-31"},
 	{"ol", "9", "2032-06-30"},
