@@ -37,6 +37,9 @@ type End struct {
 	LayersRead   int   `json:"layersRead"`
 	LayersCached int   `json:"layersCached"`
 	BytesRead    int64 `json:"bytesRead,omitempty"` // compressed bytes
+	// InflateDoubts is how often our decoder refused a gzip stream, and the
+	// standard library's was asked.
+	InflateDoubts int64 `json:"inflateDoubts,omitempty"`
 }
 
 // Report is a whole stream in memory.

@@ -3,12 +3,13 @@ package oci
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
 	"sync"
 
-	"github.com/klauspost/compress/gzip"
+	"github.com/esclusa/esclusa/internal/inflate"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -30,11 +31,10 @@ const (
 	maxWindow = 128 << 20
 )
 
-// A decoder is built once and reused: gzip's holds 40 KB, zstd's some MB.
+// A decoder of zstd holds some MB: it is used again.
 var (
 	inputs = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, inputSize) }}
 	chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
-	gzips  = sync.Pool{New: func() any { return new(gzip.Reader) }}
 	zstds  = sync.Pool{New: func() any {
 		d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1),
 			zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
@@ -61,7 +61,8 @@ func Decompress(r io.Reader, mediaType string) (Stream, error) {
 	err = nil
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
-		err = s.gunzip()
+		s.inf = inflate.NewReader(in, inflate.Gzip)
+		return s, nil
 	case isZstd(head):
 		err = s.unzstd()
 	case bytes.HasPrefix(head, []byte("BZh")), bytes.HasPrefix(head, []byte("\xfd7zX")):
@@ -85,18 +86,12 @@ func isZstd(head []byte) bool {
 
 type stream struct {
 	in   *bufio.Reader
-	r    io.Reader // what unpacks in, or in itself
-	gz   *gzip.Reader
+	r    io.Reader       // what unpacks in, or in itself
+	inf  *inflate.Reader // has chunks of its own
 	zs   *zstd.Decoder
 	buf  *[chunkSize]byte
 	rest []byte // of the chunk that Read has begun
 	err  error
-}
-
-func (s *stream) gunzip() error {
-	s.gz = gzips.Get().(*gzip.Reader)
-	s.r = s.gz
-	return s.gz.Reset(s.in)
 }
 
 func (s *stream) unzstd() error {
@@ -120,6 +115,9 @@ func (s *stream) Next() ([]byte, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
+	if s.inf != nil {
+		return s.inflated()
+	}
 	n := 0
 	for n < chunkSize && s.err == nil {
 		var m int
@@ -130,6 +128,41 @@ func (s *stream) Next() ([]byte, error) {
 		return nil, s.err
 	}
 	return s.buf[:n], nil
+}
+
+// inflated turns a panic of the decoder, which would be a bug, into a doubt
+// like any other: somebody else is asked, and the scan goes on.
+func (s *stream) inflated() (c []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.inf = nil // its memory is not used again
+			s.err = fmt.Errorf("%w: %v", errBroke, p)
+			c, err = nil, s.err
+		}
+	}()
+	return s.inf.Next()
+}
+
+var errBroke = errors.New("decoder broke")
+
+// doubtful says of an error that it is this program's own opinion of a gzip
+// stream: the standard library's decides.
+func doubtful(err error) bool {
+	return errors.Is(err, inflate.ErrCorrupt) || errors.Is(err, inflate.ErrChecksum) ||
+		errors.Is(err, inflate.ErrFormat) || errors.Is(err, errBroke)
+}
+
+// standard is a gzip stream as the standard library reads it, from the place
+// in its output on.
+func standard(r io.Reader, from int64) (Stream, error) {
+	z, err := gzip.NewReader(r)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.CopyN(io.Discard, z, from); err != nil {
+		return nil, err
+	}
+	return &stream{r: z, buf: chunks.Get().(*[chunkSize]byte)}, nil
 }
 
 func (s *stream) Read(p []byte) (int, error) { return readChunks(s.Next, &s.rest, p) }
@@ -161,8 +194,8 @@ func (s *stream) Close() error {
 }
 
 func (s *stream) release() {
-	if s.gz != nil {
-		gzips.Put(s.gz)
+	if s.inf != nil {
+		_ = s.inf.Close() // only gives its memory back
 	}
 	if s.zs != nil {
 		if s.zs.Reset(nil) == nil { // lets go of the input
@@ -176,5 +209,5 @@ func (s *stream) release() {
 	if s.buf != nil {
 		chunks.Put(s.buf)
 	}
-	s.gz, s.zs, s.in, s.buf, s.r = nil, nil, nil, nil, nil
+	s.inf, s.zs, s.in, s.buf, s.r = nil, nil, nil, nil, nil
 }

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/esclusa/esclusa"
 )
@@ -94,7 +95,12 @@ type Image struct {
 	Annotations map[string]string
 	serial      func(ctx context.Context) ([]int, error)
 	close       func() error
+	doubts      atomic.Int64
 }
+
+// Doubts is how often a layer's gzip stream was refused by our own decoder
+// and given to the standard library's, which decides.
+func (img *Image) Doubts() int64 { return img.doubts.Load() }
 
 // Serial is nil when the layers can be opened in any order and at once. Else
 // they come out of one stream: opened one at a time in this order (indexes
@@ -122,6 +128,7 @@ type Layer struct {
 
 	open   func(ctx context.Context) (io.ReadCloser, error)
 	limits Limits
+	doubts *atomic.Int64 // of the image
 }
 
 // Sentinels for what callers branch on. ErrNotImage says that the target is
@@ -160,7 +167,7 @@ func Open(ctx context.Context, target string, o Options) (*Image, error) {
 	img.Kind, img.Ref = esclusa.TargetImage, target
 	img.Image.Layers = make([]esclusa.Layer, len(img.Layers))
 	for i := range img.Layers {
-		img.Layers[i].limits = o.Limits
+		img.Layers[i].limits, img.Layers[i].doubts = o.Limits, &img.doubts
 		img.Image.Layers[i] = img.Layers[i].Layer
 	}
 	return img, nil

@@ -147,6 +147,10 @@ func (l *Layer) OpenTar(ctx context.Context) (Stream, error) {
 		return nil, fmt.Errorf("%s: %w", v.name, err)
 	}
 	t := &tarStream{Stream: s, blob: v, limits: l.limits}
+	t.again = func() (*verifier, error) {
+		l.doubts.Add(1)
+		return l.openBlob(ctx)
+	}
 	if l.Digest == "" {
 		return VerifyDiffID(t, l.DiffID), nil
 	}
@@ -162,6 +166,9 @@ type tarStream struct {
 	count  int64
 	rest   []byte
 	err    error
+	// again opens the blob once more, for a second opinion; nil: it cannot
+	// be had, or was.
+	again func() (*verifier, error)
 }
 
 func (t *tarStream) Next() ([]byte, error) {
@@ -174,6 +181,9 @@ func (t *tarStream) Next() ([]byte, error) {
 		return nil, t.err
 	}
 	c, err := t.Stream.Next()
+	if doubtful(err) && t.again != nil && (t.blob.err == nil || t.blob.err == io.EOF) {
+		c, err = t.second(err)
+	}
 	if err == io.EOF {
 		// What stands behind the compressed data is part of the blob too.
 		_, err = io.Copy(io.Discard, t.blob)
@@ -202,6 +212,25 @@ func (t *tarStream) Next() ([]byte, error) {
 		return nil, t.err
 	}
 	return c, nil
+}
+
+// second goes on with the standard library where our own decoder gave up with
+// err. The layer is read once more for that: it is broken, or our decoder is.
+func (t *tarStream) second(err error) ([]byte, error) {
+	v, oerr := t.again()
+	t.again = nil
+	if oerr != nil {
+		return nil, err
+	}
+	s, serr := standard(v, t.count)
+	if serr != nil {
+		v.Close()
+		return nil, serr
+	}
+	_ = t.Stream.Close()
+	_ = t.blob.Close()
+	t.Stream, t.blob = s, v
+	return t.Stream.Next()
 }
 
 func (t *tarStream) Read(p []byte) (int, error) { return readChunks(t.Next, &t.rest, p) }

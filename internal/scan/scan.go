@@ -123,7 +123,7 @@ func (s *Scanner) Image(ctx context.Context, img *oci.Image) (*esclusa.Report, e
 		}
 		// What could not be read today may be readable tomorrow.
 		held.Gaps = append(held.Gaps, read.gaps...)
-		end = esclusa.End{LayersRead: read.fresh, LayersCached: read.cached, BytesRead: read.bytes.Load()}
+		end = esclusa.End{LayersRead: read.fresh, LayersCached: read.cached, BytesRead: read.bytes.Load(), InflateDoubts: img.Doubts()}
 	}
 	s.remember(img)
 	return s.report(start, image, held, end), nil
