@@ -2,5 +2,6 @@
 // image at all: secrets, misconfiguration, malware. Each folder is one
 // layer.Reader; none finds packages, none imports another.
 //
-// Start with all, which lists them.
+// Here stands only what they share: where texts about secrets and attacks lie.
+// Start with all, which lists the readers.
 package inspect

@@ -4,6 +4,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/esclusa/esclusa/internal/scan/inspect"
 )
 
 // place says whose file something is; it decides what a match is worth.
@@ -21,17 +23,11 @@ const (
 	documentation
 )
 
-// placeOf is the one list of places where secrets are examples. Under the
-// folders of packages, tests, fixtures and texts are documentation.
+// placeOf knows the places where secrets are examples. Under the folders of
+// packages, tests, fixtures and texts are documentation.
 func placeOf(p string) place {
-	for _, under := range []string{
-		"usr/share/doc/", "usr/share/man/", "usr/share/info/", "usr/share/locale/", "usr/share/help/", "usr/share/gtk-doc/",
-		"usr/share/zoneinfo/", "usr/share/i18n/", "usr/share/common-licenses/", "usr/share/licenses/", "usr/share/javadoc/",
-		"usr/local/share/doc/", "usr/local/share/man/", "usr/local/man/", "var/lib/dpkg/", "lib/apk/db/",
-	} {
-		if strings.HasPrefix(p, under) {
-			return documentation
-		}
+	if inspect.Manual(p) {
+		return documentation
 	}
 	packages := strings.HasPrefix(p, "usr/local/go/") || strings.HasPrefix(p, "usr/share/") || strings.HasPrefix(p, "usr/lib/") ||
 		slices.ContainsFunc(strings.Split(path.Dir(p), "/"), packageFolder)
@@ -60,26 +56,21 @@ func packageFolder(s string) bool {
 
 func exampleFolder(s string) bool {
 	switch s {
-	case "test", "tests", "testing", "testdata", "test-data", "test_data", "fixtures", "fixture", "__tests__", "__fixtures__", "__mocks__",
-		"mocks", "spec", "specs", "example", "examples", "sample", "samples", "demo", "demos", "doc", "docs", "documentation", "man", "benchmark",
-		"benchmarks", "e2e":
+	case "fixture", "mocks", "spec", "specs", "example", "examples", "sample", "samples", "demo", "demos", "benchmark", "benchmarks", "e2e":
 		return true
 	}
-	return false
+	return inspect.TestFolder(s)
 }
 
+// exampleFile knows examples by the name of the file; those of the AWS SDKs are
+// called "x.examples.json" and "examples-1.json".
 func exampleFile(base string) bool {
-	for _, suffix := range []string{".md", ".markdown", ".rst", ".adoc", ".txt", ".html", ".map", ".pot", ".po", ".pod", ".snap", ".pyi"} {
-		if strings.HasSuffix(base, suffix) {
-			return true
-		}
-	}
-	for _, part := range []string{"_test.", ".test.", ".spec.", "-test.", "_spec.", "readme", "changelog", "changes", "history", "license"} {
+	for _, part := range []string{"-test.", "_spec.", "readme", "changelog", "changes", "history", "license", "example"} {
 		if strings.Contains(base, part) {
 			return true
 		}
 	}
-	return strings.HasPrefix(base, "test_") || base == "pkg-info" || base == "metadata"
+	return inspect.Prose(base) || strings.HasPrefix(base, "test_") || base == "pkg-info" || base == "metadata"
 }
 
 // sourceFile says whether values without quotes are expressions.

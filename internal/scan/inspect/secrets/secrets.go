@@ -37,7 +37,7 @@ type Reader struct{}
 func (Reader) Spec() layer.Spec {
 	return layer.Spec{
 		Name:    "secrets",
-		Version: 1,
+		Version: 2,
 		Claims: []layer.Claim{
 			{Text: true},
 			{Suffix: ".p12", Always: true},

@@ -78,12 +78,20 @@ func TestSeverity(t *testing.T) {
 // TestSilence is what people would call noise.
 func TestSilence(t *testing.T) {
 	secret := "token = " + githubToken
+	jwt := "ey" + "JhbGciOiJSUzI1NiIsImtpZCI6ImUzYjg0Zj" + "E5In0.ey" + "Jpc3MiOiJodHRwczovL2lkcC5jb3JwLm5ldCIsInN1YiI6ImNpLWRlcGxveSJ9.k2Jd8Zm4Qw7Rt5Yp1Xv9b6Nc3Lh0GfDs2Aq7We"
+	for _, path := range []string{"app/config/tokens.json", "app/node_modules/aws-sdk/lib/tokens.json"} {
+		if got := ids(t, path, `"Token": "`+jwt+`"`); len(got) != 1 { // what the cases below are silent on
+			t.Errorf("%s: found as %q", path, got)
+		}
+	}
 	tests := []struct{ name, path, text string }{
 		{"documentation of a package", "usr/share/doc/x/README", secret},
 		{"manual", "usr/share/man/man1/x.1", secret},
 		{"tests of a dependency", "app/node_modules/x/test/a.js", secret},
 		{"read me of a dependency", "app/node_modules/x/README.md", secret},
 		{"name in a dependency", "app/node_modules/x/index.js", `api_token = "wEFCbmhuxmpDTD35dcVmqobnk6GukPsd"`},
+		{"examples of an SDK", "app/node_modules/aws-sdk/apis/cognito-identity-2014-06-30.examples.json", `"Token": "` + jwt + `"`},
+		{"examples of another", "usr/lib/python3/dist-packages/botocore/data/sts/2011-06-15/examples-1.json", `"WebIdentityToken": "` + jwt + `"`},
 		{"variable", "app/.env", "DB_PASSWORD=${DB_PASSWORD}\nTOKEN=$TOKEN\nSECRET={{ .secret }}\n"},
 		{"filler", "app/.env", "DB_PASSWORD=changeme\nAPI_TOKEN=your-token-here\nSECRET=my_secret_key\nPASSWORD=xxxxxxxx\n"},
 		{"setting", "app/.env", "TOKEN_TTL=3600\nTOKEN_URL=https://idp.corp.net/oauth2/token\n"},
