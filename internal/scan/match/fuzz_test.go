@@ -51,6 +51,29 @@ func FuzzRange(f *testing.F) {
 	})
 }
 
+// FuzzModule: no version of a module's build makes reading it panic, and a
+// build is mended by an erratum that names it, whoever numbered it.
+func FuzzModule(f *testing.F) {
+	f.Add("2-2.module_el8.6.0+1111+ce6f4ceb.1", "2-2.module+el8.6.0+15654+427eba2e.2", "x:8 security update")
+	f.Add("1.module", "1.module+.+.", ":")
+	f.Fuzz(func(t *testing.T, installed, fixed, title string) {
+		p := esclusa.Package{Type: "rpm", Name: "x", Version: installed}
+		a := esclusa.Advisory{Summary: title, Affected: []esclusa.Affected{{Ranges: []esclusa.Range{{Events: []esclusa.RangeEvent{{Fixed: fixed}}}}}}}
+		otherModule(&p, &a, &a.Affected[0])
+		rebuilt(&p, &a, &a.Affected[0])
+		if _, ok := moduleBuild(installed); !ok {
+			return
+		}
+		if _, err := version.RPM.Parse(installed); err != nil {
+			return
+		}
+		a.Affected[0].Ranges[0].Events = append(a.Affected[0].Ranges[0].Events, esclusa.RangeEvent{Fixed: installed})
+		if !rebuilt(&p, &a, &a.Affected[0]) {
+			t.Errorf("%q is not mended by itself", installed)
+		}
+	})
+}
+
 // FuzzCommand: whatever names and versions say, a command is one line of
 // quoted words.
 func FuzzCommand(f *testing.F) {

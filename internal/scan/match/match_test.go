@@ -284,6 +284,17 @@ func TestRules(t *testing.T) {
 			[]esclusa.Package{modular("x", "2-2.module_el8.3.0+2044+12", ""), modular("x", "2-1.module_el8.6.0+1", "")},
 			[]string{"CVE-13 2-2.module_el8.5.0+119+9a"},
 		},
+		{
+			"a module's build by CentOS, judged by Red Hat's erratum",
+			[]esclusa.Advisory{{ID: "RHSA-4", Upstream: []string{"CVE-15"}, Affected: []esclusa.Affected{
+				{Ecosystem: "Red Hat:enterprise_linux:8::appstream", Name: "x", Ranges: events("0 <2-2.module+el8.6.0+15654+427eba2e.2")},
+			}}},
+			[]esclusa.Package{
+				centos("x", "2-2.module_el8.6.0+1111+ce6f4ceb.2"), centos("x", "2-3.module_el8.6.0+1111+ce6f4ceb"),
+				centos("x", "2-2.module_el8.6.0+1111+ce6f4ceb.1"), centos("x", "2-1.module_el8.9.0+99999+ce6f4ceb.3"),
+			},
+			[]string{"CVE-15 2-2.module+el8.6.0+15654+427eba2e.2", "CVE-15 2-2.module+el8.6.0+15654+427eba2e.2"},
+		},
 
 		{
 			"a range",
@@ -443,6 +454,10 @@ func modular(name, version, stream string) esclusa.Package {
 	p := distro(pkg("rpm", name, version), "almalinux:8.9", "", "")
 	p.Modular = stream
 	return p
+}
+
+func centos(name, version string) esclusa.Package {
+	return distro(pkg("rpm", name, version), "centos:8", "", "")
 }
 
 func malicious(a *esclusa.Advisory) { a.Malicious = true }

@@ -348,13 +348,11 @@ func namesOtherStreams(title, stream string) bool {
 // rebuilt: AlmaLinux lists one build of a module for each minor release, and
 // a later erratum's build of an older minor must not condemn the newer: the
 // installed build is mended if it is at or past a build of the same sources.
+// CentOS, which is judged by Red Hat's errata, numbers its builds by itself:
+// between the two the sources alone decide.
 func rebuilt(p *esclusa.Package, a *esclusa.Advisory, f *esclusa.Affected) bool {
-	prefix, _, ok := strings.Cut(p.Version, ".module")
+	have, ok := moduleBuild(p.Version)
 	if !ok {
-		return false
-	}
-	v, err := version.RPM.Parse(p.Version)
-	if err != nil {
 		return false
 	}
 	for i := range a.Affected {
@@ -364,15 +362,45 @@ func rebuilt(p *esclusa.Package, a *esclusa.Advisory, f *esclusa.Affected) bool 
 		}
 		for j := range g.Ranges {
 			for _, e := range g.Ranges[j].Events {
-				sources, _, modular := strings.Cut(e.Fixed, ".module")
-				if !modular || sources != prefix {
+				fix, ok := moduleBuild(e.Fixed)
+				if !ok || fix.sources != have.sources {
 					continue
 				}
-				if c, err := v.CompareTo(e.Fixed); err == nil && c >= 0 {
+				installed, fixed := p.Version, e.Fixed
+				if fix.builder != have.builder {
+					installed, fixed = have.sources+have.bump, fix.sources+fix.bump
+				}
+				v, err := version.RPM.Parse(installed)
+				if err != nil {
+					continue
+				}
+				if c, err := v.CompareTo(fixed); err == nil && c >= 0 {
 					return true
 				}
 			}
 		}
 	}
 	return false
+}
+
+// build is an rpm version of a module in its parts:
+// "2.4.37-47" ".module" "_" "el8.6.0+1111+ce6f4ceb" ".1".
+type build struct {
+	sources string
+	builder byte   // "+" is Red Hat's, "_" CentOS's and AlmaLinux's
+	bump    string // a change of the sources behind the name of the build
+}
+
+func moduleBuild(v string) (build, bool) {
+	sources, rest, ok := strings.Cut(v, ".module")
+	if !ok || rest == "" {
+		return build{}, false
+	}
+	b := build{sources: sources, builder: rest[0]}
+	if i := strings.LastIndexByte(rest, '+'); i > 0 {
+		if j := strings.IndexByte(rest[i:], '.'); j > 0 {
+			b.bump = rest[i+j:]
+		}
+	}
+	return b, true
 }
