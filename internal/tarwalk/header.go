@@ -89,11 +89,14 @@ func (b *block) checksum() bool {
 		return false
 	}
 	// Four lanes of 16 bits hold 128 bytes each.
-	const odd = 0x00ff00ff00ff00ff
+	const even = 0x00ff00ff00ff00ff
 	var lanes uint64
-	for i := 0; i < blockSize; i += 8 {
-		v := binary.LittleEndian.Uint64(b[i:])
-		lanes += v&odd + v>>8&odd
+	for i := 0; i < blockSize; i += 32 {
+		w := (*[32]byte)(b[i:])
+		v0, v1 := binary.LittleEndian.Uint64(w[:]), binary.LittleEndian.Uint64(w[8:])
+		v2, v3 := binary.LittleEndian.Uint64(w[16:]), binary.LittleEndian.Uint64(w[24:])
+		lanes += v0&even + v0>>8&even + v1&even + v1>>8&even
+		lanes += v2&even + v2>>8&even + v3&even + v3>>8&even
 	}
 	sum := int64(lanes&0xffff + lanes>>16&0xffff + lanes>>32&0xffff + lanes>>48)
 	for _, c := range b[148:156] {
@@ -191,7 +194,7 @@ func number(b []byte) (int64, bool) {
 }
 
 // octal reads a field of 8 or 12 bytes. Nearly all are digits to the last
-// byte but one, or empty.
+// byte but one.
 func octal(b []byte) (int64, bool) {
 	if end := b[len(b)-1]; end != 0 && end != ' ' {
 		return octalSlow(b)
@@ -199,7 +202,13 @@ func octal(b []byte) (int64, bool) {
 	v := binary.BigEndian.Uint64(b)
 	switch len(b) {
 	case 8:
-		if n, ok := octal8(v>>8 | '0'<<56); ok || v == 0 {
+		if v == 0 { // a device's number, of what is none
+			return 0, true
+		}
+		if b[6] == 0 || b[6] == ' ' { // the checksum ends twice
+			v = v>>8 | '0'<<56
+		}
+		if n, ok := octal8(v>>8 | '0'<<56); ok {
 			return n, true
 		}
 	case 12:

@@ -160,25 +160,6 @@ func (f *folder) regular(name string, e fs.DirEntry) error {
 	return nil
 }
 
-// unread says what a file hides that could not be opened or read: a package
-// database hides all of its system.
-func (f *folder) unread(name string, err error) {
-	told := false
-	for i := range f.pool.set.specs {
-		if spec := &f.pool.set.specs[i]; spec.System != "" && f.wants.sure&(1<<i) != 0 {
-			f.into.gap(unreadable(spec, name, err))
-			told = true
-		}
-	}
-	if !told {
-		f.gap(name, "file", err)
-	}
-}
-
-func (f *folder) gap(name, what string, err error) {
-	f.into.gap(esclusa.Gap{Scope: esclusa.GapFile, Place: esclusa.Place{Path: name}, What: what, Err: oneLine(err.Error())})
-}
-
 // pseudo are file systems whose files are views of the kernel or of other
 // machines. Containers' overlays are targets of their own.
 func pseudo(magic int64) (skip, gap bool) {

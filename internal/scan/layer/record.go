@@ -48,7 +48,7 @@ type Item struct {
 
 // recordVersion is part of every cache key: raise it when Record, the walk or
 // the encoding changes.
-const recordVersion = 2
+const recordVersion = 3
 
 var recordMagic = []byte("esclusa layer\x01\n")
 

@@ -1,7 +1,7 @@
 package layer
 
 import (
-	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/internal/tarwalk"
 )
 
 // OCI image specification, layer: whiteouts.
@@ -26,7 +27,7 @@ const (
 //
 // What is wrong with the layer's content is a Gap in the record. An error is
 // an error of the stream itself (it wraps what the reader returned, or
-// tar.ErrHeader): the record then holds what came before it, with a Gap of
+// tarwalk.ErrHeader): the record then holds what came before it, with a Gap of
 // scope layer, and must not be cached.
 func (p *Pool) ReadTar(ctx context.Context, open func() (io.ReadCloser, error)) (*Record, error) {
 	w := p.walker(ctx)
@@ -47,6 +48,7 @@ type walker struct {
 	wants  wants
 	wanted map[string][]string // hard link targets to be read again → their links
 	seq    int
+	head   [MagicSize]byte // of the file at hand
 }
 
 func (p *Pool) walker(ctx context.Context) *walker {
@@ -76,30 +78,40 @@ func (w *walker) readTar(open func() (io.ReadCloser, error), only map[string][]s
 			err = cerr
 		}
 	}()
-	var r io.Reader = rc
-	if c, ok := rc.(chunked); ok {
-		r = &skipper{src: c}
+	src, ok := rc.(tarwalk.Source)
+	if !ok {
+		src = tarwalk.Chunks(rc)
 	}
-	tr := tar.NewReader(r)
+	tw := tarwalk.New(src)
+	var e tarwalk.Entry
 	for {
-		h, err := tr.Next()
-		if err == io.EOF {
-			// What follows the end mark must still pass: its digest is checked.
-			_, err = io.Copy(io.Discard, r)
-			return err
-		}
-		if err != nil {
+		switch err := tw.Next(&e); {
+		case err == io.EOF:
+			return drain(src)
+		case err != nil:
 			return fmt.Errorf("read tar: %w", err)
 		}
 		if err := w.ctx.Err(); err != nil {
 			return err
 		}
 		if only != nil {
-			err = w.again(h, tr, only)
+			err = w.again(&e, tw, only)
 		} else {
-			err = w.entry(h, tr)
+			err = w.entry(&e, tw)
 		}
 		if err != nil {
+			return err
+		}
+	}
+}
+
+// drain reads what follows the end mark: only at the stream's own end are its
+// bytes what they claim to be.
+func drain(src tarwalk.Source) error {
+	for {
+		if _, err := src.Next(); err == io.EOF {
+			return nil
+		} else if err != nil {
 			return err
 		}
 	}
@@ -108,16 +120,19 @@ func (w *walker) readTar(open func() (io.ReadCloser, error), only map[string][]s
 // ErrLimit says that a layer is larger than the limits allow.
 var ErrLimit = errors.New("limit reached")
 
-func (w *walker) entry(h *tar.Header, r io.Reader) error {
+func (w *walker) entry(e *tarwalk.Entry, r io.Reader) error {
 	w.rec.Entries++
-	w.rec.Bytes += h.Size
 	if w.rec.Entries > w.pool.limits.Entries {
 		return fmt.Errorf("%w: more than %d entries", ErrLimit, w.pool.limits.Entries)
 	}
-	if w.rec.Bytes > w.pool.limits.Bytes {
+	if e.Stored > w.pool.limits.Bytes-w.rec.Bytes {
 		return fmt.Errorf("%w: more than %d bytes", ErrLimit, w.pool.limits.Bytes)
 	}
-	name, ok := w.clean(h.Name)
+	w.rec.Bytes += e.Stored
+	if e.Type == tarwalk.TypePAXGlobal {
+		return nil // no file, whatever its name
+	}
+	name, ok := w.clean(string(e.Name))
 	if !ok {
 		return nil
 	}
@@ -126,28 +141,76 @@ func (w *walker) entry(h *tar.Header, r io.Reader) error {
 		w.whiteout(name, base)
 		return nil
 	}
-	w.rec.Paths = append(w.rec.Paths, pathHash(name, h.Typeflag == tar.TypeDir))
-	switch h.Typeflag {
-	case tar.TypeReg, tar.TypeGNUSparse, tar.TypeCont:
-		return w.file(name, h.FileInfo().Mode(), h.Uid, h.Size, r)
-	case tar.TypeSymlink:
-		w.link(&w.rec.Symlinks, name, h.Linkname)
-	case tar.TypeLink:
-		if target, ok := w.clean(h.Linkname); ok {
-			w.hardlink(name, target, h.FileInfo().Mode())
+	switch e.Type {
+	case tarwalk.TypeFile, tarwalk.TypeCont, tarwalk.TypeGNUSparse:
+		w.seen(name, false)
+		if e.Sparse {
+			w.sparse(name, e)
+			return nil
 		}
+		return w.file(name, e.FileMode(), e.UID, e.Size, r)
+	case tarwalk.TypeDir:
+		w.seen(name, true)
+	case tarwalk.TypeChar, tarwalk.TypeBlock, tarwalk.TypeFifo:
+		w.seen(name, false)
+	case tarwalk.TypeSymlink:
+		w.seen(name, false)
+		w.link(&w.rec.Symlinks, name, string(e.Link))
+	case tarwalk.TypeHardlink:
+		w.seen(name, false)
+		if target, ok := w.clean(string(e.Link)); ok {
+			w.hardlink(name, target, e.FileMode())
+		}
+	default:
+		// Container runtimes refuse it. It hides nothing of lower layers.
+		w.gap(name, "file", fmt.Errorf("entry of the unknown type %q", e.Type))
 	}
 	return nil
+}
+
+func (w *walker) seen(name string, dir bool) {
+	w.rec.Paths = append(w.rec.Paths, pathHash(name, dir))
+}
+
+// sparse tells of a file with holes that a reader wants. No builder writes
+// them, so that to read them would be code that only attackers run.
+func (w *walker) sparse(name string, e *tarwalk.Entry) {
+	w.pool.set.claims(name, e.FileMode(), e.Size, &w.wants)
+	if e.Size > 0 && !w.wants.none() {
+		w.unread(name, fmt.Errorf("stored as a sparse file, %d bytes with its holes: not read", e.Size))
+	}
+}
+
+// unread says what a file hides that readers want and that cannot be read: a
+// package database hides all of its system.
+func (w *walker) unread(name string, err error) {
+	hidden := w.wants.sure
+	for i := range w.wants.over {
+		if c := &w.wants.over[i]; !c.claim.NeedsHead() {
+			hidden |= 1 << c.reader
+		}
+	}
+	told := false
+	for i := range w.pool.set.specs {
+		if spec := &w.pool.set.specs[i]; spec.System != "" && hidden&(1<<i) != 0 {
+			w.into.gap(unreadable(spec, name, err))
+			told = true
+		}
+	}
+	if !told {
+		w.gap(name, "file", err)
+	}
+}
+
+func (w *walker) gap(name, what string, err error) {
+	w.into.gap(esclusa.Gap{Scope: esclusa.GapFile, Place: esclusa.Place{Path: name}, What: what, Err: oneLine(err.Error())})
 }
 
 // clean makes a path relative to the root, as extraction inside the root
 // would: "../../etc" is "etc".
 func (w *walker) clean(name string) (string, bool) {
 	if len(name) > w.pool.limits.PathSize || strings.IndexByte(name, 0) >= 0 {
-		w.into.gap(esclusa.Gap{
-			Scope: esclusa.GapFile, Place: esclusa.Place{Path: name[:min(len(name), 200)]},
-			What: "file", Err: fmt.Sprintf("path is longer than %d bytes or has a NUL", w.pool.limits.PathSize),
-		})
+		w.gap(name[:min(len(name), 200)], "file", fmt.Errorf("path is longer than %d bytes or has a NUL", w.pool.limits.PathSize))
 		return "", false
 	}
 	// Most names are clean, or nearly: those are not copied.
@@ -218,22 +281,28 @@ func (w *walker) claimedByName(target string, mode fs.FileMode) bool {
 }
 
 // again reads a file for the names that link to it.
-func (w *walker) again(h *tar.Header, r io.Reader, only map[string][]string) error {
-	name := path.Clean("/" + h.Name)[1:]
+func (w *walker) again(e *tarwalk.Entry, r io.Reader, only map[string][]string) error {
+	name := path.Clean("/" + string(e.Name))[1:]
 	links := only[name]
-	if len(links) == 0 || h.Typeflag != tar.TypeReg {
+	if len(links) == 0 || e.Type != tarwalk.TypeFile {
 		return nil
 	}
-	if h.Size > batchSize*64 {
-		w.into.gap(esclusa.Gap{Scope: esclusa.GapFile, Place: esclusa.Place{Path: links[0]}, What: "hard link", Err: "the linked file is too large to read twice"})
+	if e.Sparse {
+		for _, l := range links {
+			w.sparse(l, e)
+		}
 		return nil
 	}
-	data := make([]byte, h.Size)
+	if e.Size > batchSize*64 {
+		w.gap(links[0], "hard link", errors.New("the linked file is too large to read twice"))
+		return nil
+	}
+	data := make([]byte, e.Size)
 	if _, err := io.ReadFull(r, data); err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
 	}
 	for _, l := range links {
-		if err := w.file(l, h.FileInfo().Mode(), h.Uid, h.Size, strings.NewReader(string(data))); err != nil {
+		if err := w.file(l, e.FileMode(), e.UID, e.Size, bytes.NewReader(data)); err != nil {
 			return err
 		}
 	}
@@ -250,15 +319,14 @@ func (w *walker) file(name string, mode fs.FileMode, uid int, size int64, r io.R
 	if w.wants.none() {
 		return nil
 	}
-	var head [MagicSize]byte
 	n := 0
 	if len(w.wants.maybe) > 0 || len(w.wants.over) > 0 {
 		var err error
-		if n, err = io.ReadFull(r, head[:min(size, MagicSize)]); err != nil {
+		if n, err = io.ReadFull(r, w.head[:min(size, MagicSize)]); err != nil {
 			return fmt.Errorf("read %s: %w", name, err)
 		}
 	}
-	read, tooLarge := w.wants.decide(head[:n])
+	read, tooLarge := w.wants.decide(w.head[:n])
 	if tooLarge != 0 {
 		w.tooLarge(name, size, tooLarge)
 	}
@@ -270,7 +338,7 @@ func (w *walker) file(name string, mode fs.FileMode, uid int, size int64, r io.R
 		return err
 	}
 	from := len(b.data)
-	b.data = append(b.data, head[:n]...)
+	b.data = append(b.data, w.head[:n]...)
 	b.data = b.data[:from+int(size)]
 	if _, err := io.ReadFull(r, b.data[from+n:]); err != nil {
 		b.data = b.data[:from]
