@@ -12,11 +12,15 @@ import (
 	"github.com/esclusa/esclusa/internal/scan/layer"
 )
 
-// Readers are all readers of inspect.
-func Readers() []layer.Reader {
+// Readers are all readers of inspect, and those of the rules for malware that
+// the user brought.
+func Readers(own ...*malware.Rules) []layer.Reader {
 	readers := []layer.Reader{
 		secrets.Reader{},
 	}
 	readers = append(readers, malware.Readers(apk.Reader{}, rpm.Reader{})...)
+	for _, rules := range own {
+		readers = append(readers, rules.Readers()...)
+	}
 	return append(readers, misconfig.Readers()...)
 }
