@@ -11,6 +11,7 @@ import (
 	"github.com/esclusa/esclusa/internal/gate"
 	"github.com/esclusa/esclusa/internal/gate/attest"
 	"github.com/esclusa/esclusa/internal/gate/policy"
+	"github.com/esclusa/esclusa/internal/scan/report"
 	"github.com/spf13/cobra"
 )
 
@@ -96,6 +97,7 @@ func (a app) facts(c *cobra.Command, o *gateOptions, target string) (*esclusa.Re
 		return nil, gate.Facts{}, err
 	}
 	facts := gate.FactsOf(r)
+	facts.Later = report.Later
 	if o.since != "" {
 		old, err := a.scanOrSaved(c, s, o.since, &o.scanOptions)
 		if err != nil {

@@ -12,7 +12,7 @@ import (
 // facts500 is an image as many are: 500 findings in 120 packages, of all
 // severities, a third with a fix.
 func facts500() Facts {
-	f := Facts{Image: someImage()}
+	f := Facts{Image: someImage(), Later: func(_ *esclusa.Package, a, b string) bool { return a > b }}
 	for i := range 500 {
 		x := vuln(fmt.Sprintf("CVE-2025-%04d", i), esclusa.Severity(1+i%5), fmt.Sprint("package-", i%120), "1.2.3")
 		x.Place = esclusa.Place{Layer: "sha256:abc", Path: "var/lib/dpkg/status"}

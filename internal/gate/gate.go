@@ -26,6 +26,12 @@ type Facts struct {
 	Findings []esclusa.Finding
 	Gaps     []esclusa.Gap
 
+	// Later says whether version a of the package comes after b. With it the
+	// findings that one upgrade ends are one reason, which names the version
+	// that ends all of them; without it each fixed version is its own. It is
+	// scan's knowledge, lent to a verb that never imports it.
+	Later func(p *esclusa.Package, a, b string) bool
+
 	base *base
 }
 

@@ -163,6 +163,39 @@ func TestSameFixIsOneReason(t *testing.T) {
 
 // 10,000 different packages do not make a verdict of megabytes, and none is
 // forgotten.
+// The flaws of a package that are fixed in different versions are ended by the
+// latest of these: one reason, one command. What no rule is about counts as
+// well, or the next scan would ask for the next version.
+func TestOneUpgradeIsOneReason(t *testing.T) {
+	f := Facts{Image: someImage()}
+	for i, version := range []string{"1.2.0", "1.10.0", "1.9.0"} {
+		x := fixed(vuln(fmt.Sprint("CVE-2026-1", i), esclusa.SeverityCritical, "axios", "1.0.0"), version, 30)
+		x.Fix.Command = "npm install axios@" + version
+		f.Findings = append(f.Findings, x)
+	}
+	f.Findings[1].Severity = esclusa.SeverityLow
+	apart := Decide(f, builtin(t), now)
+	if len(apart.Reasons) != 2 {
+		t.Errorf("without an order of versions: %d reasons", len(apart.Reasons))
+	}
+	f.Later = func(_ *esclusa.Package, a, b string) bool {
+		return len(a) > len(b) || len(a) == len(b) && a > b
+	}
+	v := Decide(f, builtin(t), now)
+	if len(v.Reasons) != 1 {
+		t.Fatalf("%d reasons", len(v.Reasons))
+	}
+	r := v.Reasons[0]
+	if r.Count != 2 || r.Fix == nil || r.Fix.Version != "1.10.0" || r.Fix.Command != "npm install axios@1.10.0" {
+		t.Errorf("got %d findings, fix %+v", r.Count, r.Fix)
+	}
+	// What VEX rules out asks for nothing.
+	f.Findings[1].VEX = &esclusa.VEXStatement{Status: esclusa.VEXNotAffected}
+	if r := Decide(f, builtin(t), now).Reasons[0]; r.Fix.Version != "1.9.0" {
+		t.Errorf("got fix %+v", r.Fix)
+	}
+}
+
 func TestReasonsAreBounded(t *testing.T) {
 	f := Facts{Image: someImage()}
 	for i := range 10_000 {

@@ -20,6 +20,7 @@ type judge struct {
 	gaps     []esclusa.Gap // conditions that could not be evaluated
 	states   []policy.State
 	expired  []bool // exceptions that would have counted
+	upgrades map[upgradeKey]*esclusa.Fix
 }
 
 func newJudge(f *Facts, p *policy.Policy, now time.Time) *judge {
@@ -30,6 +31,9 @@ func newJudge(f *Facts, p *policy.Policy, now time.Time) *judge {
 	}
 	for i := range p.Exceptions {
 		j.states[i] = p.Exceptions[i].At(now)
+	}
+	if f.Later != nil {
+		j.plan()
 	}
 	return j
 }
@@ -235,7 +239,7 @@ func (j *judge) settle(s *policy.Subject) {
 			}
 			warned = worst == esclusa.Warn
 		}
-		key := keyFor(s)
+		key := j.keyFor(s)
 		key.rule, key.exception, key.decision, key.note = h.run.index, h.exception, h.decision, h.note
 		g := j.groups[key]
 		if g == nil {

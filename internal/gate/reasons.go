@@ -22,21 +22,58 @@ type groupKey struct {
 	a, b, c         string
 }
 
-func keyFor(s *policy.Subject) groupKey {
-	switch f := s.Finding; {
+func (j *judge) keyFor(s *policy.Subject) groupKey {
+	f := s.Finding
+	switch {
 	case f == nil && s.Gap != nil:
 		return keyForGap(s.Gap)
 	case f == nil:
 		return groupKey{}
 	case f.Package == nil:
 		return groupKey{kind: f.Kind, a: f.ID}
-	case f.Fix == nil:
-		return groupKey{kind: f.Kind, a: f.Package.Name, b: f.Package.Version}
-	case f.Fix.Command != "":
-		return groupKey{kind: f.Kind, a: f.Fix.Command}
-	default:
-		return groupKey{kind: f.Kind, a: f.Package.Name, b: f.Package.Version, c: f.Fix.Version}
 	}
+	switch end := j.end(f); {
+	case end == nil:
+		return groupKey{kind: f.Kind, a: f.Package.Name, b: f.Package.Version}
+	case end.Command != "":
+		return groupKey{kind: f.Kind, a: end.Command}
+	default:
+		return groupKey{kind: f.Kind, a: f.Package.Name, b: f.Package.Version, c: end.Version}
+	}
+}
+
+// upgradeKey is what is upgraded at once: all packages of one source.
+type upgradeKey struct{ typ, source, version string }
+
+func upgradeOf(p *esclusa.Package) upgradeKey {
+	return upgradeKey{p.Type, p.SourceName(), p.SourceVersion()}
+}
+
+// plan finds, for each package, the version that ends all that can be ended:
+// whoever is sent away to upgrade should have to do it once.
+func (j *judge) plan() {
+	j.upgrades = map[upgradeKey]*esclusa.Fix{}
+	for i := range j.facts.Findings {
+		f := &j.facts.Findings[i]
+		if f.Package == nil || f.Suppressed() || !policy.Fixed(f) {
+			continue
+		}
+		key := upgradeOf(f.Package)
+		if best := j.upgrades[key]; best == nil || best.Version != f.Fix.Version && j.facts.Later(f.Package, f.Fix.Version, best.Version) {
+			j.upgrades[key] = f.Fix
+		}
+	}
+}
+
+// end is what ends the finding, and others of its package with it.
+func (j *judge) end(f *esclusa.Finding) *esclusa.Fix {
+	if f.Package == nil || !policy.Fixed(f) {
+		return f.Fix
+	}
+	if up := j.upgrades[upgradeOf(f.Package)]; up != nil {
+		return up
+	}
+	return f.Fix
 }
 
 // keyForGap tells wide gaps apart; a hundred broken files are one matter, and
@@ -180,7 +217,7 @@ func (j *judge) reason(g *group) esclusa.Reason {
 			}
 		}
 		r.Evidence = clean(f.Evidence, 100)
-		r.Fix = fix(f.Fix)
+		r.Fix = fix(j.end(f))
 		if f.Advice != "" && !policy.Fixed(f) {
 			advice = f.Advice
 		}

@@ -111,7 +111,7 @@ func (by groups) join(list []*Upgrade, f *esclusa.Finding) []*Upgrade {
 	}
 	g.Names = once(g.Names, g.names, p.Name)
 	g.Paths = once(g.Paths, g.paths, cmp.Or(f.Path, p.Path))
-	if f.Fix != nil && later(p, f.Fix.Version, g.Fix) {
+	if f.Fix != nil && Later(p, f.Fix.Version, g.Fix) {
 		g.Fix, g.Command = f.Fix.Version, f.Fix.Command
 	}
 	if !g.ids[f.ID] {
@@ -129,9 +129,10 @@ func once(list []string, seen map[string]bool, s string) []string {
 	return append(list, s)
 }
 
-// later says whether version a ends more than b. Where the two cannot be
-// compared the first one stays: it belongs to what is to be fixed first.
-func later(p *esclusa.Package, a, b string) bool {
+// Later says whether version a of the package ends more than b. Where the two
+// cannot be compared the first one stays: it belongs to what is to be fixed
+// first.
+func Later(p *esclusa.Package, a, b string) bool {
 	if b == "" {
 		return true
 	}
