@@ -11,19 +11,27 @@ import (
 	"github.com/esclusa/esclusa/internal/scan/layer"
 )
 
-// layer reads one layer and keeps it in the cache. A record beside an error
+// layer reads one layer and keeps it in the cache. A dominant one is larger
+// than what the other cores have to do beside it: it gets two. A record beside an error
 // is what could be read of it, with the gap that says where it ended. No
 // record: nothing of the layer can be believed.
-func (s *Scanner) layer(ctx context.Context, pool *layer.Pool, set *layer.Set, l *oci.Layer, count func(int)) (*layer.Record, error) {
+func (s *Scanner) layer(ctx context.Context, pool *layer.Pool, set *layer.Set, l *oci.Layer, dominant bool, count func(int)) (*layer.Record, error) {
 	rec, err := pool.ReadTar(ctx, func() (io.ReadCloser, error) {
 		st, err := l.OpenTar(ctx)
 		if err != nil {
 			return nil, err
 		}
+		if dominant {
+			st = oci.Ahead(st)
+		}
 		// A blob may be what its digest says and still unpack to something
 		// else than the configuration claims. What is kept under a diff-ID
-		// must be that diff-ID's, or one image could speak for another.
-		return &counted{Stream: oci.VerifyDiffID(st, l.DiffID), count: count, size: l.Size}, nil
+		// must be that diff-ID's, or one image could speak for another. What
+		// is not kept speaks for itself: who runs the image checks it.
+		if s.Cache != nil {
+			st = oci.VerifyDiffID(st, l.DiffID)
+		}
+		return &counted{Stream: st, count: count, size: l.Size}, nil
 	})
 	switch {
 	case errors.Is(err, oci.ErrDigest), rec.Entries == 0 && err != nil:

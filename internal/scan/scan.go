@@ -177,7 +177,9 @@ func (s *Scanner) layers(ctx context.Context, img *oci.Image, set *layer.Set) (*
 	}
 	for _, i := range order {
 		g.Go(func() error {
-			rec, err := s.layer(ctx, pool, set, &img.Layers[i], func(n int) { s.progress(&out.bytes, n, total) })
+			l := &img.Layers[i]
+			dominant := s.Workers > 1 && l.Size >= total/int64(s.Workers)
+			rec, err := s.layer(ctx, pool, set, l, dominant, func(n int) { s.progress(&out.bytes, n, total) })
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
