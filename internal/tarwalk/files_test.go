@@ -21,6 +21,9 @@ var layers = flag.String("layers", "", "folder of layers, *.tar and *.tar.gz, to
 
 // TestLayers walks layers of real images, where a folder of them is named.
 func TestLayers(t *testing.T) {
+	if *layers == "" {
+		t.Skip("no folder of layers named (-layers)")
+	}
 	files, err := filepath.Glob(filepath.Join(*layers, "*.tar*"))
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +177,7 @@ func TestTools(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := exec.LookPath(tt.command[0]); err != nil {
-				t.Skip(err)
+				t.Skipf("not installed: %s", tt.command[0])
 			}
 			c := exec.Command(tt.command[0], tt.command[1:]...)
 			c.Dir = dir
@@ -194,7 +197,7 @@ func TestTools(t *testing.T) {
 // TestDeb walks the tar inside a Debian package.
 func TestDeb(t *testing.T) {
 	if _, err := exec.LookPath("dpkg-deb"); err != nil {
-		t.Skip(err)
+		t.Skip("not installed: dpkg-deb")
 	}
 	dir := tree(t)
 	if err := os.Mkdir(filepath.Join(dir, "DEBIAN"), 0o755); err != nil {
