@@ -573,4 +573,16 @@ func TestRenderKeepsDenials(t *testing.T) {
 	if !strings.Contains(out.String(), "20 warnings") || !strings.Contains(out.String(), "and 12 more warnings") {
 		t.Errorf("the number of warnings is lost:\n%s", out.String())
 	}
+	// What is longer than a screen says the decision where the reader is.
+	if n := strings.Count(out.String(), "DENY  20 reasons to deny"); n != 2 {
+		t.Errorf("the decision stands %d times", n)
+	}
+	v.Reasons = v.Reasons[:1]
+	out.Reset()
+	if err := Render(&out, &v, false, 80); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(out.String(), "DENY"); n != 1 {
+		t.Errorf("the decision of a short verdict stands %d times", n)
+	}
 }

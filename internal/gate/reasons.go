@@ -254,9 +254,17 @@ func sentences(what, note, message, advice string) string {
 		out += " " + strings.TrimSuffix(clean(message, 240), ".") + "."
 	}
 	if advice != "" {
-		out += doMark + strings.TrimSuffix(clean(advice, 200), ".") + "."
+		out += doMark + ended(clean(advice, 280))
 	}
 	return out
+}
+
+// ended is a sentence with its full stop; one that was cut has its ellipsis.
+func ended(s string) string {
+	if strings.HasSuffix(s, ".") || strings.HasSuffix(s, "…") {
+		return s
+	}
+	return s + "."
 }
 
 func (j *judge) aboutFinding(g *group) string {

@@ -33,8 +33,16 @@ func Render(w io.Writer, v *esclusa.Verdict, color bool, width int) error {
 	p.exempted(v.Exempted)
 	p.section("Expired exceptions, which count no more", v.Expired)
 	p.section("Not examined", gapLines(v))
+	if strings.Count(p.b.String(), "\n") > screen {
+		p.line("")
+		p.head(v)
+	}
 	return p.flush(w)
 }
+
+// screen is how many lines are still seen with the decision above them; a
+// longer verdict says it again below.
+const screen = 40
 
 // gapLines are the gaps that no reason above tells of.
 func gapLines(v *esclusa.Verdict) []string {

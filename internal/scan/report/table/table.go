@@ -75,7 +75,7 @@ func (p *page) head(r *esclusa.Report) {
 	if img.BaseName != "" {
 		base := "base: " + img.BaseName
 		if img.BaseBy != "" {
-			base += " (told by " + img.BaseBy + ")"
+			base += " (" + img.BaseBy + ")"
 		}
 		p.wrap("", "", clean(base))
 	}
