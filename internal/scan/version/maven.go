@@ -46,10 +46,36 @@ func appendMaven(dst []byte, v string) ([]byte, bool) {
 	if v == "" || strings.ContainsAny(v, " \t\n\x00") {
 		return nil, false
 	}
+	if numbers, ok := appendMavenNumbers(dst, v); ok {
+		return numbers, true
+	}
 	for _, item := range parseMaven(v) {
 		dst = appendMavenItem(dst, &item)
 	}
 	return dst, true
+}
+
+// appendMavenNumbers writes the tree of a version that has only numbers, as
+// nine in ten have, without building it: one list, no zeros at the end.
+func appendMavenNumbers(dst []byte, v string) ([]byte, bool) {
+	keep := len(dst)
+	for {
+		n := digits(v)
+		if n == 0 {
+			return nil, false
+		}
+		dst = appendNumber(append(dst, mvnInt), v[:n])
+		if dst[len(dst)-1] != 0 {
+			keep = len(dst)
+		}
+		if v = v[n:]; v == "" {
+			return dst[:keep], true
+		}
+		if v[0] != '.' {
+			return nil, false
+		}
+		v = v[1:]
+	}
 }
 
 func appendMavenItem(dst []byte, m *mvnItem) []byte {
@@ -70,8 +96,12 @@ func appendMavenItem(dst []byte, m *mvnItem) []byte {
 	return dst
 }
 
-// mvnRelease is the rank of a qualifier that says "release", and of nothing.
-const mvnRelease = '5'
+// mvnRelease is the rank of a qualifier that says "release", and of nothing;
+// mvnReleased is that qualifier.
+const (
+	mvnRelease  = '5'
+	mvnReleased = "5\x00"
+)
 
 // appendQualifier writes the rank of a known word, or of an unknown one and
 // the word itself.

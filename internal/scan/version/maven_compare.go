@@ -45,6 +45,17 @@ func mvnLen(s string) int {
 
 func qualifierLen(s string) int { return strings.IndexByte(s, 0) + 1 }
 
+// onlyNumbers says that a tree is one list of numbers: two of these are in
+// the order of their bytes, as no list ends with zeros.
+func onlyNumbers[K string | []byte](key K) bool {
+	for i := 0; i < len(key); i += 2 + int(key[i+1]) {
+		if key[i] != mvnInt {
+			return false
+		}
+	}
+	return true
+}
+
 func compareMaven(a, b string) int { return compareLists(mvnCursor{a}, mvnCursor{b}) }
 
 func compareLists(a, b mvnCursor) int {
@@ -74,7 +85,7 @@ func compareNothing(x string) int {
 		return int(min(x[1], 1))
 	case mvnText, mvnCombo:
 		q := x[1 : 1+qualifierLen(x[1:])]
-		return strings.Compare(q, string([]byte{mvnRelease, 0}))
+		return strings.Compare(q, mvnReleased)
 	}
 	// A list is what the first of its items is that is not nothing (MNG-6964).
 	c := mvnCursor{x[1:]}

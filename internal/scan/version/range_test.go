@@ -98,3 +98,21 @@ func FuzzRange(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkContains asks one range of four constraints about one version.
+func BenchmarkContains(b *testing.B) {
+	r, err := version.NPM.ParseRange("vers:npm/>=1.0.0|<1.2.6|>=2.0.0|<2.3.1|!=2.1.0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	v, err := version.NPM.Parse("2.3.0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if !r.Contains(v) {
+			b.Fatal("is out")
+		}
+	}
+}

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/esclusa/esclusa/internal/scan/version"
-	"github.com/esclusa/esclusa/internal/truth"
 )
 
 // tally counts the cases of one file and lists those that fail by name.
@@ -80,11 +79,7 @@ func parseVers(t testing.TB, vers string) (version.Scheme, version.Range, error)
 // expected to be hold the same of all versions that the file names; the
 // expected range lists its versions in rising order.
 func TestVersRangeVectors(t *testing.T) {
-	files, err := filepath.Glob(truth.Vectors(t, "vers-range") + "/range_*.json")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no files", err)
-	}
-	for _, path := range files {
+	for _, path := range filesOf(t, "vers-range", "range_*.json") {
 		c := tally{file: "vers-range/" + filepath.Base(path)}
 		var tests []struct {
 			Type  string `json:"test_type"`

@@ -101,33 +101,50 @@ func knownFailures(t *testing.T) map[string]map[string]string {
 	return known
 }
 
+// filesOf are the files of a folder of the vectors: all that are there.
+func filesOf(t *testing.T, folder, pattern string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(truth.Vectors(t, folder), pattern))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no files", folder, err)
+	}
+	return files
+}
+
+// TestAllVectorsAreRead: a file that is added to a folder whose files are
+// read by name must not be passed over.
+func TestAllVectorsAreRead(t *testing.T) {
+	var got []string
+	for _, folder := range []string{"semver-npm/*.json", "pep440/*.csv", "dpkg-order/*.csv", "rpm-order/*.csv", "maven-compare/*.csv"} {
+		dir, pattern, _ := strings.Cut(folder, "/")
+		for _, path := range filesOf(t, dir, pattern) {
+			got = append(got, dir+"/"+filepath.Base(path))
+		}
+	}
+	want := []string{
+		"semver-npm/comparator-intersection.json", "semver-npm/comparisons.json", "semver-npm/equality.json", "semver-npm/increments.json",
+		"semver-npm/invalid-versions.json", "semver-npm/range-exclude.json", "semver-npm/range-include.json", "semver-npm/range-intersection.json",
+		"semver-npm/range-parse.json", "semver-npm/truncations.json", "semver-npm/valid-versions.json", "semver-npm/version-gt-range.json",
+		"semver-npm/version-lt-range.json", "semver-npm/version-not-gt-range.json", "semver-npm/version-not-lt-range.json",
+		"pep440/invalid_and_normalized.csv", "pep440/order.csv", "pep440/specifiers.csv",
+		"dpkg-order/dpkg-oracle.csv", "rpm-order/rpm-oracle.csv", "maven-compare/maven.csv",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestVersionOrderVectors(t *testing.T) {
 	known := knownFailures(t)
-	for _, f := range []struct {
-		file   string
-		scheme version.Scheme
-	}{
-		{"alpine-versions", version.APK},
-		{"alpine-versions-generated", version.APK},
-		{"cran-versions", version.CRAN},
-		{"cran-versions-generated", version.CRAN},
-		{"debian-versions", version.Deb},
-		{"debian-versions-generated", version.Deb},
-		{"hackage-versions", version.Hackage},
-		{"maven-versions", version.Maven},
-		{"maven-versions-generated", version.Maven},
-		{"nuget-versions", version.NuGet},
-		{"packagist-versions", version.Composer},
-		{"packagist-versions-generated", version.Composer},
-		{"pub-versions", version.Pub},
-		{"pypi-versions", version.PEP440},
-		{"pypi-versions-generated", version.PEP440},
-		{"redhat-versions", version.RPM},
-		{"rubygems-versions", version.RubyGems},
-		{"rubygems-versions-generated", version.RubyGems},
-		{"semver-versions", version.SemVer},
-	} {
-		b, err := os.ReadFile(truth.Vectors(t, "version-order", f.file+".txt"))
+	schemes := map[string]version.Scheme{
+		"alpine": version.APK, "cran": version.CRAN, "debian": version.Deb, "hackage": version.Hackage, "maven": version.Maven,
+		"nuget": version.NuGet, "packagist": version.Composer, "pub": version.Pub, "pypi": version.PEP440, "redhat": version.RPM,
+		"rubygems": version.RubyGems, "semver": version.SemVer,
+	}
+	for _, path := range filesOf(t, "version-order", "*.txt") {
+		file := "version-order/" + filepath.Base(path)
+		ecosystem, _, _ := strings.Cut(filepath.Base(path), "-")
+		b, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,11 +156,11 @@ func TestVersionOrderVectors(t *testing.T) {
 			}
 			w := strings.Fields(line)
 			if len(w) != 3 {
-				t.Fatalf("%s: %q", f.file, line)
+				t.Fatalf("%s: %q", file, line)
 			}
 			cases = append(cases, order{line, w[0], w[1], w[2]})
 		}
-		report(t, "version-order/"+f.file+".txt", f.scheme, cases, known["version-order/"+f.file+".txt"])
+		report(t, file, schemes[ecosystem], cases, known[file])
 	}
 }
 
@@ -193,10 +210,7 @@ func readJSON(t *testing.T, name string, into any) {
 
 func TestVersCompareVectors(t *testing.T) {
 	known := knownFailures(t)
-	files, err := filepath.Glob(truth.Vectors(t, "vers-range") + "/*_version_*.json")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no files", err)
-	}
+	files := filesOf(t, "vers-range", "*_version_*.json")
 	schemes := map[string]version.Scheme{
 		"apk": version.APK, "alpm": version.ALPM, "conan": version.Conan, "deb": version.Deb,
 		"gentoo": version.Gentoo, "maven": version.Maven, "nuget": version.NuGet, "openssl": version.OpenSSL,

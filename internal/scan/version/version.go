@@ -150,7 +150,7 @@ func (v Version) CompareTo(other string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if v.scheme == Maven {
+	if v.scheme == Maven && !(onlyNumbers(v.key) && onlyNumbers(key)) {
 		return compareMaven(v.key, string(key)), nil
 	}
 	switch {
