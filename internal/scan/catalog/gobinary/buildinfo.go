@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+
+	"github.com/esclusa/esclusa/internal/scan/elffile"
 )
 
 // The record of a build begins with a magic, the pointer size and flags. Its
@@ -24,11 +26,11 @@ const maxModules = 8 << 20
 
 // searchInfo looks for the record in the writable segments, where the linker
 // puts it.
-func (h *header) searchInfo(data []byte) (info []byte) {
-	h.segments(data, func(s *segment) bool {
-		if s.flags&elf.PF_W != 0 {
-			if i := bytes.Index(s.data, infoMagic); i >= 0 {
-				info = s.data[i:]
+func searchInfo(f *elffile.File) (info []byte) {
+	f.Segments(func(s *elffile.Segment) bool {
+		if s.Flags&elf.PF_W != 0 {
+			if i := bytes.Index(s.Data, infoMagic); i >= 0 {
+				info = s.Data[i:]
 			}
 		}
 		return info == nil
@@ -39,15 +41,15 @@ func (h *header) searchInfo(data []byte) (info []byte) {
 // readInfo reads the record. Beside an error it returns what it could read.
 func readInfo(data []byte) (*debug.BuildInfo, error) {
 	none := &debug.BuildInfo{}
-	h, ok := readHeader(data)
+	f, ok := elffile.Open(data)
 	if !ok {
 		return none, errors.New("no ELF file")
 	}
-	info := h.named(data, infoSection)
+	info := f.Named(infoSection)
 	if i := bytes.Index(info, infoMagic); i >= 0 {
 		info = info[i:]
 	} else {
-		info = h.searchInfo(data)
+		info = searchInfo(&f)
 	}
 	if len(info) < infoHead {
 		return none, errors.New("not found")
@@ -66,8 +68,8 @@ func readInfo(data []byte) (*debug.BuildInfo, error) {
 		if info[15]&flagBigEndian != 0 {
 			order = binary.BigEndian
 		}
-		version = h.variable(data, order, ptr, info[16:])
-		modules = h.variable(data, order, ptr, info[16+ptr:])
+		version = variable(&f, order, ptr, info[16:])
+		modules = variable(&f, order, ptr, info[16+ptr:])
 	}
 	if len(version) == 0 || len(version) > 256 {
 		return none, errors.New("no version")
@@ -99,16 +101,16 @@ func inline(b []byte) (s, rest []byte) {
 }
 
 // variable follows the address of a string variable: address and length.
-func (h *header) variable(data []byte, order binary.ByteOrder, ptr int, at []byte) []byte {
+func variable(f *elffile.File, order binary.ByteOrder, ptr int, at []byte) []byte {
 	word := func(b []byte) uint64 {
 		if ptr == 8 {
 			return order.Uint64(b)
 		}
 		return uint64(order.Uint32(b))
 	}
-	head := h.memory(data, word(at), uint64(2*ptr))
+	head := f.Memory(word(at), uint64(2*ptr))
 	if head == nil {
 		return nil
 	}
-	return h.memory(data, word(head), word(head[ptr:]))
+	return f.Memory(word(head), word(head[ptr:]))
 }

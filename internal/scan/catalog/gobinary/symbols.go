@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/esclusa/esclusa/internal/scan/elffile"
 	"github.com/esclusa/esclusa/internal/scan/layer"
 )
 
@@ -46,19 +47,19 @@ type linked struct {
 // linker put together (cgo, PIE) or that have no sections, for its header in
 // the loaded segments.
 func findTable(data []byte, goVersion string) *table {
-	h, ok := readHeader(data)
+	f, ok := elffile.Open(data)
 	if !ok {
 		return nil
 	}
-	if t := parseTable(h.named(data, tableSection), h.order); t != nil {
+	if t := parseTable(f.Named(tableSection), f.Order); t != nil {
 		return t
 	}
 	var found *table
 	for _, magic := range magicsOf(goVersion) {
 		var head [6]byte
-		h.order.PutUint32(head[:], magic)
-		h.segments(data, func(s *segment) bool {
-			found = searchTable(s.data, head[:], h.order)
+		f.Order.PutUint32(head[:], magic)
+		f.Segments(func(s *elffile.Segment) bool {
+			found = searchTable(s.Data, head[:], f.Order)
 			return found == nil
 		})
 		if found != nil {

@@ -14,7 +14,6 @@ import (
 	"bytes"
 	"compress/zlib"
 	"debug/elf"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +25,7 @@ import (
 
 	"github.com/esclusa/esclusa"
 	"github.com/esclusa/esclusa/internal/scan/catalog"
+	"github.com/esclusa/esclusa/internal/scan/elffile"
 	"github.com/esclusa/esclusa/internal/scan/layer"
 )
 
@@ -58,10 +58,11 @@ const maxAudit = 16 << 20
 // Read reads one executable. One without the section is refused by its table
 // of section names, without an allocation.
 func (installed) Read(f *layer.File) (layer.Result, error) {
-	if !bytes.Contains(sectionNames(f.Data), sectionName) {
+	program, ok := elffile.Open(f.Data)
+	if !ok || !bytes.Contains(program.Names(), sectionName) {
 		return layer.Result{}, nil
 	}
-	list, err := readAudit(f.Data)
+	list, err := readAudit(program.Named(sectionName))
 	if err != nil {
 		return layer.Result{}, fmt.Errorf("read cargo-auditable section: %w", err)
 	}
@@ -83,8 +84,7 @@ type audited struct {
 	Root    bool   `json:"root"`
 }
 
-func readAudit(data []byte) ([]audited, error) {
-	section := findSection(data)
+func readAudit(section []byte) ([]audited, error) {
 	if section == nil {
 		return nil, errors.New("section outside the file")
 	}
@@ -109,80 +109,7 @@ func readAudit(data []byte) ([]audited, error) {
 	return record.Packages, nil
 }
 
-var sectionName = []byte(".dep-v0\x00")
-
-// header is what leads to the sections of an ELF file. debug/elf would read
-// them all, which is too much for each C program of an image, and make a
-// string of each name, which a forged table of names makes terabytes.
-type header struct {
-	order       binary.ByteOrder
-	wide        bool // 64 bits
-	off         uint64
-	size, count int
-	names       int // the section with the names
-}
-
-func readHeader(data []byte) (h header, ok bool) {
-	if len(data) < 64 {
-		return h, false
-	}
-	h.order = binary.LittleEndian
-	if elf.Data(data[elf.EI_DATA]) == elf.ELFDATA2MSB {
-		h.order = binary.BigEndian
-	}
-	tail := data[46:]
-	if h.wide = elf.Class(data[elf.EI_CLASS]) == elf.ELFCLASS64; h.wide {
-		h.off, tail = h.order.Uint64(data[40:]), data[58:]
-	} else {
-		h.off = uint64(h.order.Uint32(data[32:]))
-	}
-	h.size, h.count, h.names = int(h.order.Uint16(tail)), int(h.order.Uint16(tail[2:])), int(h.order.Uint16(tail[4:]))
-	return h, true
-}
-
-// section is the content of the i-th section and the offset of its name.
-func (h *header) section(data []byte, i int) (content []byte, name uint64) {
-	at := h.off + uint64(i)*uint64(h.size)
-	if h.wide {
-		if e := cut(data, at, 64); e != nil {
-			return cut(data, h.order.Uint64(e[24:]), h.order.Uint64(e[32:])), uint64(h.order.Uint32(e))
-		}
-		return nil, 0
-	}
-	if e := cut(data, at, 40); e != nil {
-		return cut(data, uint64(h.order.Uint32(e[16:])), uint64(h.order.Uint32(e[20:]))), uint64(h.order.Uint32(e))
-	}
-	return nil, 0
-}
-
-func sectionNames(data []byte) []byte {
-	h, ok := readHeader(data)
-	if !ok {
-		return nil
-	}
-	names, _ := h.section(data, h.names)
-	return names
-}
-
-func findSection(data []byte) []byte {
-	h, _ := readHeader(data)
-	names, _ := h.section(data, h.names)
-	for i := range h.count {
-		content, name := h.section(data, i)
-		if len(content) > 0 && bytes.Equal(cut(names, name, uint64(len(sectionName))), sectionName) {
-			return content
-		}
-	}
-	return nil
-}
-
-// cut is data[off:off+size], nil when the file does not hold all of it.
-func cut(data []byte, off, size uint64) []byte {
-	if off > uint64(len(data)) || size > uint64(len(data))-off {
-		return nil
-	}
-	return data[off : off+size]
-}
+var sectionName = []byte(".dep-v0")
 
 // declared reads Cargo.lock.
 type declared struct{}
