@@ -80,7 +80,7 @@ func cutTable(script []byte) ([]byte, error) {
 // unquoteJS is the text of a string of JavaScript up to its closing single
 // quote, behind a first byte that was cut off.
 func unquoteJS(s []byte, first byte) ([]byte, error) {
-	out := make([]byte, 1, len(s))
+	out := make([]byte, 1, 1+len(s))
 	out[0] = first
 	for i := 0; i < len(s); i++ {
 		switch s[i] {

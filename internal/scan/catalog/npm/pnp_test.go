@@ -109,6 +109,7 @@ func FuzzPlugAndPlay(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Add([]byte("'{\\\n\\"))
+	f.Add([]byte("'{\\\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, path := range []string{pnpScript, pnpData} {
 			res, _ := layertest.Read(t, plugAndPlay{}, path, 0o644, data)
