@@ -156,7 +156,14 @@ func (s *Scanner) staleFeeds(pkgs []esclusa.Package) []esclusa.Gap {
 	if len(pkgs) == 0 {
 		return nil
 	}
-	needed := match.Feeds(pkgs)
+	// Packages of one kind need the same feeds, and stand together.
+	var kinds []esclusa.Package
+	for i := range pkgs {
+		if i == 0 || pkgs[i].Type != pkgs[i-1].Type || pkgs[i].Distro != pkgs[i-1].Distro {
+			kinds = append(kinds, pkgs[i])
+		}
+	}
+	needed := match.Feeds(kinds)
 	var gaps []esclusa.Gap
 	for _, f := range s.Feeds {
 		if !needed[f.Name] {
