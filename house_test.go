@@ -5,9 +5,13 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"golang.org/x/mod/modfile"
 )
 
 // maxFunc is the longest function in lines; aim for 40.
@@ -61,6 +65,49 @@ func TestHouse(t *testing.T) {
 	for dir, ok := range documented {
 		if !ok {
 			t.Errorf("%s: package comment missing", dir)
+		}
+	}
+}
+
+// majors are the ends of module paths: /v2.
+var majors = regexp.MustCompile(`/v\d+$`)
+
+// TestArchitecture holds the map to the land: ARCHITECTURE.md names each
+// dependency with its reason, and each folder below internal that is not a
+// plug-in, which its group's list names.
+func TestArchitecture(t *testing.T) {
+	page, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := modfile.Parse("go.mod", mod, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range f.Require {
+		path := majors.ReplaceAllString(r.Mod.Path, "")
+		path = strings.TrimPrefix(strings.TrimPrefix(path, "github.com/"), "golang.org/")
+		if !r.Indirect && !strings.Contains(string(page), path) {
+			t.Errorf("ARCHITECTURE.md gives no reason for %s", r.Mod.Path)
+		}
+	}
+	for _, pattern := range []string{"internal/*", "internal/scan/*", "internal/gate/*"} {
+		dirs, err := filepath.Glob(pattern)
+		if err != nil || len(dirs) == 0 {
+			t.Fatalf("%s: %v", pattern, err)
+		}
+		for _, dir := range dirs {
+			info, err := os.Stat(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if name := filepath.Base(dir); info.IsDir() && name != "testdata" && !strings.Contains(string(page), name+"/") {
+				t.Errorf("ARCHITECTURE.md does not show %s", dir)
+			}
 		}
 	}
 }
