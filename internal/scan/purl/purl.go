@@ -123,8 +123,8 @@ func segments(s string, subpath bool) (string, error) {
 		if d == "" || subpath && (d == "." || d == "..") {
 			continue
 		}
-		if strings.Contains(d, "/") && subpath {
-			return "", fmt.Errorf("slash in a segment of the subpath")
+		if strings.Contains(d, "/") { // written out it would be two segments
+			return "", fmt.Errorf("slash in segment %q", seg)
 		}
 		out = append(out, d)
 	}

@@ -208,7 +208,7 @@ func TestPackageForeign(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		"pkg:npm/%40babel/core@7.0.0?vcs_url=git:%2F%2Fx#a/b", "pkg:deb/debian/curl@7.50.3-1?arch=i386&distro=jessie",
-		"pkg:golang/google.golang.org/genproto#/googleapis/../api/", "pkg://pypi/Django_x@1", "PKG:Maven/a/b@1?type=jar", "pkg:a/%", "pkg:x/@/@",
+		"pkg:golang/google.golang.org/genproto#/googleapis/../api/", "pkg://pypi/Django_x@1", "PKG:Maven/a/b@1?type=jar", "pkg:a/%", "pkg:x/@/@", "pkg:a/%2F/0",
 	} {
 		f.Add(s)
 	}
