@@ -19,6 +19,7 @@ import (
 	"github.com/esclusa/esclusa/internal/scan/feeds"
 	feedlist "github.com/esclusa/esclusa/internal/scan/feeds/all"
 	"github.com/esclusa/esclusa/internal/scan/feeds/vex"
+	"github.com/esclusa/esclusa/internal/scan/inspect/malware"
 	"github.com/esclusa/esclusa/internal/scan/match"
 	"github.com/esclusa/esclusa/internal/scan/report"
 	reports "github.com/esclusa/esclusa/internal/scan/report/all"
@@ -36,6 +37,7 @@ type scanOptions struct {
 	packagesOnly bool
 	insecure     []string
 	vex          []string
+	malware      string
 	quiet        bool
 }
 
@@ -49,6 +51,7 @@ func (o *scanOptions) register(c *cobra.Command) {
 	f.BoolVar(&o.packagesOnly, "packages-only", false, "look for vulnerable and malicious packages only")
 	f.StringArrayVar(&o.insecure, "plain-http", nil, "registry `HOST` that speaks no TLS; repeatable")
 	f.StringArrayVar(&o.vex, "vex", nil, "OpenVEX or CSAF `FILE` whose statements apply; repeatable")
+	f.StringVar(&o.malware, "malware-rules", "", "`FOLDER` of rules for malware and lists of known files, beside the built-in ones")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "no progress and no talk")
 }
 
@@ -139,6 +142,9 @@ func (h hinted) Unwrap() error { return h.error }
 // scanner wires a scanner; close it when its scans are done.
 func (a app) scanner(ctx context.Context, o *scanOptions) (s *scan.Scanner, done func(), err error) {
 	c := scan.Config{Tool: "esclusa " + version(), PackagesOnly: o.packagesOnly}
+	if c.Malware, err = o.rules(); err != nil {
+		return nil, nil, err
+	}
 	db, err := a.database(ctx, o)
 	if err != nil {
 		return nil, nil, err
@@ -163,6 +169,21 @@ func (a app) scanner(ctx context.Context, o *scanOptions) (s *scan.Scanner, done
 		c.VEX, c.Gaps = append(c.VEX, st...), append(c.Gaps, gaps...)
 	}
 	return scan.New(c), func() { closeDB() }, nil
+}
+
+// rules reads the user's own rules for malware.
+func (o *scanOptions) rules() ([]*malware.Rules, error) {
+	switch {
+	case o.malware == "":
+		return nil, nil
+	case o.packagesOnly:
+		return nil, usagef("leave one of the two out", "--packages-only looks for no malware, and --malware-rules for it alone")
+	}
+	rules, err := malware.Open(os.DirFS(o.malware))
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--malware-rules %s: %w", o.malware, err), ""}
+	}
+	return []*malware.Rules{rules}, nil
 }
 
 // maxVEX is the largest VEX document, in bytes.

@@ -25,6 +25,7 @@ import (
 	catalog "github.com/esclusa/esclusa/internal/scan/catalog/all"
 	"github.com/esclusa/esclusa/internal/scan/contents"
 	inspect "github.com/esclusa/esclusa/internal/scan/inspect/all"
+	"github.com/esclusa/esclusa/internal/scan/inspect/malware"
 	"github.com/esclusa/esclusa/internal/scan/layer"
 	"github.com/esclusa/esclusa/internal/scan/literal"
 	"github.com/esclusa/esclusa/internal/scan/match"
@@ -38,6 +39,8 @@ type Config struct {
 	Tool string
 	// PackagesOnly leaves secrets, malware and misconfiguration out.
 	PackagesOnly bool
+	// Malware are rules that the user brought, beside the built-in ones.
+	Malware []*malware.Rules
 	// Cache may be nil: every layer is read anew.
 	Cache *cache.Cache
 	// Advisories may be nil: that no package was matched is then a Gap.
@@ -90,7 +93,7 @@ func New(c Config) *Scanner {
 func (s *Scanner) readers(where layer.Where) ([]layer.Reader, *layer.Set, error) {
 	all := catalog.Readers()
 	if !s.PackagesOnly {
-		all = append(all, inspect.Readers()...)
+		all = append(all, inspect.Readers(s.Malware...)...)
 	}
 	set, err := layer.NewSet(all, where, func(l []layer.Literal) layer.Finder { return literal.Compile(l) })
 	return all, set, err
