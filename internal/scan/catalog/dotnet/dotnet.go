@@ -16,7 +16,6 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/esclusa/esclusa"
@@ -73,7 +72,7 @@ func (installed) Read(f *layer.File) (layer.Result, error) {
 		return layer.Result{}, fmt.Errorf("read deps.json: %w", err)
 	}
 	target := file.Targets[targetName(file.RuntimeTarget)]
-	l := list{path: f.Path, reader: installedName}
+	l := newList(f.Path, installedName)
 	for _, key := range slices.Sorted(maps.Keys(file.Libraries)) {
 		name, version, _ := strings.Cut(key, "/")
 		switch file.Libraries[key].Type {
@@ -131,7 +130,7 @@ func (declared) Spec() layer.Spec {
 
 // Read reads one file.
 func (declared) Read(f *layer.File) (layer.Result, error) {
-	l := list{path: f.Path, reader: declaredName}
+	l := newList(f.Path, declaredName)
 	var err error
 	switch path.Base(f.Path) {
 	case "packages.lock.json":
@@ -171,41 +170,25 @@ func (l *list) readLock(data []byte) error {
 
 // list gathers the packages of one file, each name and version once.
 type list struct {
-	path, reader      string
-	packages          []esclusa.Package
-	seen              map[string]bool
-	gaps              catalog.Gaps
-	unpinned, dropped int
+	catalog.List
+	seen     map[string]bool
+	unpinned int
+}
+
+func newList(path, reader string) *list {
+	return &list{List: catalog.List{Type: "nuget", Reader: reader, Path: path}, seen: map[string]bool{}}
 }
 
 func (l *list) add(name, version string, line int, dev, main bool) {
-	if name == "" || version == "" || len(name)+len(version) > 512 {
-		l.gaps.Add(l.path, line, "package "+strconv.Quote(name[:min(len(name), 64)]), "no usable name and version")
-		return
-	}
 	key := strings.ToLower(name) + "/" + version
-	switch {
-	case l.seen[key]:
+	if version != "" && l.seen[key] {
 		return
-	case len(l.packages) == catalog.MaxPackages:
-		l.dropped++
-		return
-	case l.seen == nil:
-		l.seen = map[string]bool{}
 	}
 	l.seen[key] = true
-	l.packages = append(l.packages, esclusa.Package{
-		Type: "nuget", Name: name, Version: version, Dev: dev, Main: main,
-		Reader: l.reader, Place: esclusa.Place{Path: l.path, Line: line},
-	})
+	l.Add(esclusa.Package{Name: name, Version: version, Dev: dev, Main: main, Place: esclusa.Place{Line: line}})
 }
 
 func (l *list) result() layer.Result {
-	if l.unpinned > 0 {
-		l.gaps.Add(l.path, 0, strconv.Itoa(l.unpinned)+" unpinned references", "no exact version is named")
-	}
-	if l.dropped > 0 {
-		l.gaps.Add(l.path, 0, strconv.Itoa(l.dropped)+" packages", "more packages than are read from one file")
-	}
-	return layer.Result{Packages: l.packages, Gaps: l.gaps.List()}
+	l.Count(l.unpinned, "unpinned references", "no exact version is named")
+	return l.Result()
 }

@@ -12,7 +12,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/esclusa/esclusa"
@@ -64,11 +63,11 @@ func (installed) Read(f *layer.File) (layer.Result, error) {
 	for _, n := range file.Dev {
 		dev[strings.ToLower(n)] = true
 	}
-	l := list{path: f.Path, reader: installedName}
+	l := newList(f.Path, installedName)
 	for i := range file.Packages {
-		l.add(&file.Packages[i], dev[strings.ToLower(file.Packages[i].Name)])
+		add(l, &file.Packages[i], dev[strings.ToLower(file.Packages[i].Name)])
 	}
-	return l.result(), nil
+	return l.Result(), nil
 }
 
 // isFixture looks at the folders between the outermost vendor and the file.
@@ -110,14 +109,14 @@ func (declared) Read(f *layer.File) (layer.Result, error) {
 	if err := json.Unmarshal(f.Data, &file); err != nil {
 		return layer.Result{}, fmt.Errorf("read composer.lock: %w", err)
 	}
-	l := list{path: f.Path, reader: declaredName}
+	l := newList(f.Path, declaredName)
 	for i := range file.Packages {
-		l.add(&file.Packages[i], false)
+		add(l, &file.Packages[i], false)
 	}
 	for i := range file.Dev {
-		l.add(&file.Dev[i], true)
+		add(l, &file.Dev[i], true)
 	}
-	return l.result(), nil
+	return l.Result(), nil
 }
 
 // entry is a package as both files have it.
@@ -146,34 +145,14 @@ func (l *licenses) UnmarshalJSON(b []byte) error {
 	return nil // a licence in a form of its own must not hide the package
 }
 
-// list gathers the packages of one file.
-type list struct {
-	path, reader string
-	packages     []esclusa.Package
-	gaps         catalog.Gaps
-	dropped      int
-}
-
-func (l *list) add(e *entry, dev bool) {
-	switch {
-	case e.Type == "metapackage":
-		// Nothing is installed for it; what it asks for is listed by itself.
-	case e.Name == "" || e.Version == "" || len(e.Name)+len(e.Version) > 512:
-		l.gaps.Add(l.path, 0, "package "+strconv.Quote(e.Name[:min(len(e.Name), 64)]), "no usable name and version")
-	case len(l.packages) == catalog.MaxPackages:
-		l.dropped++
-	default:
-		l.packages = append(l.packages, esclusa.Package{
-			Type: "composer", Name: strings.ToLower(e.Name), Version: e.Version,
-			Reader: l.reader, Place: esclusa.Place{Path: l.path},
-			Dev: dev, Licenses: e.License,
-		})
+// add adds a package; nothing is installed for a metapackage, and what it asks
+// for is listed by itself.
+func add(l *catalog.List, e *entry, dev bool) {
+	if e.Type != "metapackage" {
+		l.Add(esclusa.Package{Name: strings.ToLower(e.Name), Version: e.Version, Dev: dev, Licenses: e.License})
 	}
 }
 
-func (l *list) result() layer.Result {
-	if l.dropped > 0 {
-		l.gaps.Add(l.path, 0, strconv.Itoa(l.dropped)+" packages", "more packages than are read from one file")
-	}
-	return layer.Result{Packages: l.packages, Gaps: l.gaps.List()}
+func newList(path, reader string) *catalog.List {
+	return &catalog.List{Type: "composer", Reader: reader, Path: path}
 }

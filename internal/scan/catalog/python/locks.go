@@ -53,9 +53,9 @@ func (l *lock) readPDM(data []byte) error {
 	if err := toml.Unmarshal(data, &file); err != nil {
 		return err
 	}
-	for _, p := range file.Package {
+	for i, p := range file.Package {
 		// One entry for each set of extras repeats the package itself.
-		if n := len(l.packages); n > 0 && l.packages[n-1].Name == normal(p.Name) && l.packages[n-1].Version == p.Version {
+		if i > 0 && normal(file.Package[i-1].Name) == normal(p.Name) && file.Package[i-1].Version == p.Version {
 			continue
 		}
 		dev := len(p.Groups) > 0 && !slices.Contains(p.Groups, "default")

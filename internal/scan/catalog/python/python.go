@@ -129,7 +129,7 @@ func (declared) Spec() layer.Spec {
 
 // Read reads one lock file.
 func (declared) Read(f *layer.File) (layer.Result, error) {
-	l := lock{path: f.Path}
+	l := newLock(f.Path)
 	var err error
 	switch base := path.Base(f.Path); {
 	case !isRequirements(f.Path) && strings.HasSuffix(base, ".txt"):
@@ -150,7 +150,7 @@ func (declared) Read(f *layer.File) (layer.Result, error) {
 	if err != nil {
 		err = fmt.Errorf("read %s: %w", path.Base(f.Path), err)
 	}
-	return layer.Result{Packages: l.packages, Gaps: l.gapList()}, err
+	return l.result(), err
 }
 
 // isRequirements knows requirements-dev.txt, dev-requirements.txt and
@@ -163,39 +163,27 @@ func isRequirements(p string) bool {
 
 // lock gathers the packages of one file.
 type lock struct {
-	path     string
-	packages []esclusa.Package
-	gaps     catalog.Gaps
+	catalog.List
 	// unpinned requirements are one Gap for the file: a requirements.txt can
 	// be all of them, and none of them is an error of its author.
 	unpinned int
-	dropped  int
+}
+
+func newLock(path string) *lock {
+	return &lock{List: catalog.List{Type: "pypi", Reader: declaredName, Path: path}}
 }
 
 func (l *lock) add(name, version string, line int, dev, main bool) {
-	if len(l.packages) == catalog.MaxPackages {
-		l.dropped++
-		return
-	}
 	if !isName(name) || !isVersion(version) {
-		l.gaps.Add(l.path, line, "version of "+short(name), "no usable name and version")
+		l.Gaps.Add(l.Path, line, "version of "+short(name), "no usable name and version")
 		return
 	}
-	l.packages = append(l.packages, esclusa.Package{
-		Type: "pypi", Name: normal(name), Version: version,
-		Reader: declaredName, Place: esclusa.Place{Path: l.path, Line: line},
-		Dev: dev, Main: main,
-	})
+	l.Add(esclusa.Package{Name: normal(name), Version: version, Dev: dev, Main: main, Place: esclusa.Place{Line: line}})
 }
 
-func (l *lock) gapList() []esclusa.Gap {
-	if l.unpinned > 0 {
-		l.gaps.Add(l.path, 0, strconv.Itoa(l.unpinned)+" unpinned requirements", "no exact version is named")
-	}
-	if l.dropped > 0 {
-		l.gaps.Add(l.path, 0, strconv.Itoa(l.dropped)+" packages", "more packages than are read from one file")
-	}
-	return l.gaps.List()
+func (l *lock) result() layer.Result {
+	l.Count(l.unpinned, "unpinned requirements", "no exact version is named")
+	return l.Result()
 }
 
 // isVersion asks for ASCII without spaces: PEP 440 knows nothing else, and

@@ -18,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -66,7 +65,7 @@ func (installed) Read(f *layer.File) (layer.Result, error) {
 	if err != nil {
 		return layer.Result{}, fmt.Errorf("read cargo-auditable section: %w", err)
 	}
-	c := crates{path: f.Path, reader: installedName}
+	c := newCrates(f.Path, installedName)
 	for _, p := range list {
 		if p.Kind == "build" {
 			continue // ran while it was built, and is not in the executable
@@ -143,7 +142,7 @@ func (declared) Read(f *layer.File) (layer.Result, error) {
 	if err := toml.Unmarshal(f.Data, &file); err != nil {
 		return layer.Result{}, fmt.Errorf("read Cargo.lock: %w", err)
 	}
-	c := crates{path: f.Path, reader: declaredName}
+	c := newCrates(f.Path, declaredName)
 	if file.Root != nil {
 		c.add(file.Root.Name, file.Root.Version, true, false)
 	}
@@ -159,34 +158,23 @@ func (declared) Read(f *layer.File) (layer.Result, error) {
 
 // crates gathers the packages of one file.
 type crates struct {
-	path, reader string
-	packages     []esclusa.Package
-	gaps         catalog.Gaps
-	git, dropped int
+	catalog.List
+	git int
+}
+
+func newCrates(path, reader string) *crates {
+	return &crates{List: catalog.List{Type: "cargo", Reader: reader, Path: path}}
 }
 
 func (c *crates) add(name, version string, main, git bool) {
-	switch {
-	case name == "" || version == "" || len(name)+len(version) > 512:
-		c.gaps.Add(c.path, 0, "crate "+strconv.Quote(name[:min(len(name), 64)]), "no usable name and version")
-	case git:
+	if git && name != "" && version != "" {
 		c.git++
-	case len(c.packages) == catalog.MaxPackages:
-		c.dropped++
-	default:
-		c.packages = append(c.packages, esclusa.Package{
-			Type: "cargo", Name: name, Version: version, Main: main,
-			Reader: c.reader, Place: esclusa.Place{Path: c.path},
-		})
+		return
 	}
+	c.Add(esclusa.Package{Name: name, Version: version, Main: main})
 }
 
 func (c *crates) result() layer.Result {
-	if c.git > 0 {
-		c.gaps.Add(c.path, 0, strconv.Itoa(c.git)+" crates from git", "advisories name versions of crates.io only")
-	}
-	if c.dropped > 0 {
-		c.gaps.Add(c.path, 0, strconv.Itoa(c.dropped)+" crates", "more packages than are read from one file")
-	}
-	return layer.Result{Packages: c.packages, Gaps: c.gaps.List()}
+	c.Count(c.git, "crates from git", "advisories name versions of crates.io only")
+	return c.Result()
 }
