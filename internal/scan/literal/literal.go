@@ -2,8 +2,8 @@
 // hundred short byte strings over every text of an image, so its speed is the
 // speed of inspect.
 //
-// A filter looks at every second position only, at three bytes folded and
-// hashed into a bitmap that stays in the first-level cache; what passes is
+// A filter looks at every second position only, at the low five bits of four
+// bytes, in a table that stays in the first-level cache; what passes is
 // compared in full. The work per byte is bounded by the literals, which are
 // ours, and never by the file, which is not. No state, no allocation, no
 // regular expression.
@@ -22,24 +22,33 @@ import (
 )
 
 const (
-	// minLen is what a filter at every second position needs: a literal of
-	// three bytes holds one whole window at one of two neighbouring offsets.
+	// minLen is what a filter at every second position needs: two windows of
+	// four bytes at neighbouring offsets, each with at most one byte outside
+	// of the literal.
 	minLen = 3
 
-	filterBits = 17 // 16 KiB
 	bucketBits = 12
 
 	// fold is OR-ed onto eight bytes at once: it folds ASCII letters and
 	// merges some other bytes, which the comparison afterwards tells apart.
 	fold   = 0x2020202020202020
-	window = 0xffffff
 	spread = 0x9e3779b1 // 2^32 / golden ratio
+
+	// A byte's class is its low five bits: they tell letters apart, and not
+	// their case.
+	classes = 0x1f1f1f1f1f1f1f1f
+	evens   = 0x001f001f001f001f
+	odds    = 0x03e003e003e003e0
 )
 
 // Set is a compiled list of literals. It is read-only: share it.
 type Set struct {
-	lits    []layer.Literal
-	filter  [1 << (filterBits - 6)]uint64
+	lits []layer.Literal
+	// filter is by the classes of two neighbouring bytes. The low half of a
+	// word says which third byte may follow them, the high half which one may
+	// stand before them: a window of four bytes passes when both of its pairs
+	// agree.
+	filter  [1 << 10]uint64
 	starts  [1<<bucketBits + 1]uint32 // into entries
 	entries []entry
 	any     bool
@@ -49,7 +58,7 @@ type Set struct {
 type entry struct {
 	val, mask uint64 // the first bytes of the literal, folded
 	lit       int32
-	off       int32 // where the window stands in the literal
+	off       int32 // where the window stands in the literal; -1 is before it
 }
 
 // Compile prepares the literals for Find. Hit.Literal will be the index into
@@ -74,7 +83,8 @@ func Compile(lits []layer.Literal) *Set {
 		for off := k; off <= k+1; off++ {
 			e.off = int32(off)
 			for _, w := range windows(l.Bytes, off) {
-				s.filter[filterHash(w)>>6] |= 1 << (filterHash(w) & 63)
+				s.filter[w&0x3ff] |= 1 << (w >> 10 & 31)
+				s.filter[w>>10] |= 1 << 32 << (w >> 5 & 31)
 				load[bucketHash(w)]++
 				all = append(all, placed{bucketHash(w), e})
 			}
@@ -114,32 +124,39 @@ func (s *Set) Find(data []byte, dst []layer.Hit) []layer.Hit {
 	// Eight bytes hold three windows two bytes apart; one branch for all
 	// three is what makes the common case, nothing, cheap.
 	for ; i+8 <= len(data); i += 6 {
-		x := binary.LittleEndian.Uint64(data[i:]) | fold
-		a, b, c := filterHash(uint32(x&window)), filterHash(uint32(x>>16&window)), filterHash(uint32(x>>32&window))
-		if (s.filter[a>>6]>>(a&63)|s.filter[b>>6]>>(b&63)|s.filter[c>>6]>>(c&63))&1 == 0 {
+		y := binary.LittleEndian.Uint64(data[i:]) & classes
+		p := pairs(y)
+		a, b, c, d := s.filter[p&0x3ff], s.filter[p>>16&0x3ff], s.filter[p>>32&0x3ff], s.filter[p>>48&0x3ff]
+		first := a >> (y >> 16 & 63) & (b >> 32 >> (y >> 8 & 63))
+		second := b >> (y >> 32 & 63) & (c >> 32 >> (y >> 24 & 63))
+		third := c >> (y >> 48 & 63) & (d >> 32 >> (y >> 40 & 63))
+		if (first|second|third)&1 == 0 {
 			continue
 		}
-		for j := range 3 {
-			w := uint32(x >> (16 * j) & window)
-			if h := filterHash(w); s.filter[h>>6]>>(h&63)&1 != 0 {
-				if dst, full = s.verify(data, i+2*j, w, dst); full {
+		for j, passed := range [...]uint64{first, second, third} {
+			if passed&1 != 0 {
+				if dst, full = s.verify(data, i+2*j, p>>(16*j), dst); full {
 					return sorted(dst, from)
 				}
 			}
 		}
 	}
-	for ; i < len(data)-1; i += 2 {
-		if dst, full = s.verify(data, i, uint32(word(data, i)&window), dst); full {
+	for ; i < len(data)-2; i += 2 {
+		if dst, full = s.verify(data, i, pairs(word(data, i)&classes), dst); full {
 			break
 		}
 	}
 	return sorted(dst, from)
 }
 
-// verify compares the literals whose window is w at pos. full says that dst
-// has no room left.
-func (s *Set) verify(data []byte, pos int, w uint32, dst []layer.Hit) (hits []layer.Hit, full bool) {
-	h := bucketHash(w)
+// pairs packs the classes of two bytes into ten bits, four times: those of the
+// bytes 0 and 1, 2 and 3, 4 and 5, 6 and 7.
+func pairs(y uint64) uint64 { return y&evens | y>>3&odds }
+
+// verify compares the literals whose window, the first two of pairs, is at
+// pos. full says that dst has no room left.
+func (s *Set) verify(data []byte, pos int, pairs uint64, dst []layer.Hit) (hits []layer.Hit, full bool) {
+	h := bucketHash(uint32(pairs&0x3ff | pairs>>6&0xffc00))
 	for _, e := range s.entries[s.starts[h]:s.starts[h+1]] {
 		start := pos - int(e.off)
 		if start < 0 || word(data, start)&e.mask != e.val {
@@ -159,18 +176,21 @@ func (s *Set) verify(data []byte, pos int, w uint32, dst []layer.Hit) (hits []la
 }
 
 // rarest chooses the offset of the first of a literal's two windows: where
-// they are least likely in text, and their buckets least full.
+// they are least likely in text, and their buckets least full. Windows with a
+// byte outside of the literal are for those that are too short for others.
 func (s *Set) rarest(lit string, load *[1 << bucketBits]int) int {
-	if len(lit) == minLen {
-		return 0
+	at := func(i int) int {
+		if i < 0 || i >= len(lit) {
+			return 40
+		}
+		return common(lit[i])
 	}
 	best, cost := 0, -1
-	for k := 0; k+4 <= len(lit); k++ {
+	for k := -1; k+1+4 <= len(lit)+1; k++ {
 		c := 0
 		for off := k; off <= k+1; off++ {
-			w := windows(lit, off)[0]
-			c += common(lit[off]) * common(lit[off+1]) * common(lit[off+2])
-			c += 50 * load[bucketHash(w)]
+			c += at(off) * at(off+1) * at(off+2) * at(off+3)
+			c += 50 * load[bucketHash(windows(lit, off)[0])]
 		}
 		if cost < 0 || c < cost {
 			best, cost = k, c
@@ -197,18 +217,25 @@ func common(b byte) int {
 	return 1
 }
 
-// windows are the folded three bytes at off. Behind the end of a literal of
-// three bytes stands anything, so all values are listed.
+// windows are the classes of the four bytes at off, five bits each. Where one
+// of them lies outside of the literal stands anything, so all are listed.
 func windows(lit string, off int) []uint32 {
-	if off+3 <= len(lit) {
-		return []uint32{uint32(word([]byte(lit), off) & window)}
-	}
-	base := uint32(word([]byte(lit), off) & 0xffff)
-	out := make([]uint32, 0, 128)
-	for b := range uint32(256) {
-		if b&0x20 != 0 {
-			out = append(out, base|b<<16)
+	out := []uint32{0}
+	for i := range 4 {
+		shift := 5 * i
+		if at := off + i; at >= 0 && at < len(lit) {
+			for k := range out {
+				out[k] |= uint32(lit[at]&31) << shift
+			}
+			continue
 		}
+		all := make([]uint32, 0, 32*len(out))
+		for _, w := range out {
+			for class := range uint32(32) {
+				all = append(all, w|class<<shift)
+			}
+		}
+		out = all
 	}
 	return out
 }
@@ -254,8 +281,6 @@ func lower(c byte) byte {
 	}
 	return c
 }
-
-func filterHash(w uint32) uint32 { return w * spread >> (32 - filterBits) }
 
 func bucketHash(w uint32) uint32 { return w * spread >> (32 - bucketBits) }
 
