@@ -12,9 +12,9 @@ import (
 )
 
 // layer reads one layer and keeps it in the cache. A dominant one is larger
-// than what the other cores have to do beside it: it gets two. A record beside an error
-// is what could be read of it, with the gap that says where it ended. No
-// record: nothing of the layer can be believed.
+// than what the other cores have to do beside it: it gets two. A record beside
+// an error is what could be read of it, with the gap that says where it ended.
+// No record: nothing of the layer can be believed.
 func (s *Scanner) layer(ctx context.Context, pool *layer.Pool, set *layer.Set, l *oci.Layer, dominant bool, count func(int)) (*layer.Record, error) {
 	rec, err := pool.ReadTar(ctx, func() (io.ReadCloser, error) {
 		st, err := l.OpenTar(ctx)

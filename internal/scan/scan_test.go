@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/esclusa/esclusa"
@@ -21,6 +22,7 @@ import (
 	"github.com/esclusa/esclusa/internal/scan"
 	"github.com/esclusa/esclusa/internal/scan/advisory"
 	"github.com/esclusa/esclusa/internal/scan/cache"
+	"github.com/esclusa/esclusa/internal/scan/inspect/malware"
 	"github.com/esclusa/esclusa/internal/scan/match"
 	"github.com/esclusa/esclusa/internal/scan/report"
 	"github.com/esclusa/esclusa/internal/scan/report/json"
@@ -357,6 +359,37 @@ func TestNewsOfAKnownImage(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"GHSA-news café"}, got); diff != "" {
 		t.Errorf("vulnerabilities (-want +got):\n%s", diff)
+	}
+}
+
+// TestOwnRules: what a user's rules find is found in images that were kept
+// before there were any, and is gone with them.
+func TestOwnRules(t *testing.T) {
+	rules, err := malware.Open(fstest.MapFS{"own.yaml": &fstest.MapFile{Data: []byte(`- id: own
+  title: Ours
+  severity: high
+  why: It is a test.
+  file: {type: any}
+  strings:
+    one: {text: words-of-nobody}
+`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	target := registrytest.Image(t, base(), application(registrytest.File{Path: "srv/own", Content: "words-of-nobody\n"})).Layout(t)
+	for _, c := range []struct {
+		own          []*malware.Rules
+		found        bool
+		read, cached int
+	}{{nil, false, 2, 0}, {[]*malware.Rules{rules}, true, 2, 0}, {[]*malware.Rules{rules}, true, 0, 2}, {nil, false, 0, 2}} {
+		conf := config(t, dir)
+		conf.Malware = c.own
+		r := scanned(t, conf, target)
+		layers(t, r, c.read, c.cached)
+		if got := slices.ContainsFunc(r.Findings, func(f esclusa.Finding) bool { return f.ID == "malware/own" && f.Path == "srv/own" }); got != c.found {
+			t.Errorf("%d own rules: found %v", len(c.own), got)
+		}
 	}
 }
 
