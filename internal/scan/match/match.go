@@ -5,8 +5,9 @@
 // read, an ecosystem without a feed, a distribution that nobody speaks for
 // any more is a Gap, and everything else is still reported.
 //
-// Start with Match; ranges.go says when a version is affected, merge.go when
-// two records are one flaw, ecosystem.go which advisories a package needs.
+// Start with Match; ranges.go says when a version is affected, module.go what
+// a module's stream changes in that, merge.go when two records are one flaw,
+// ecosystem.go which advisories a package needs.
 package match
 
 import (
