@@ -158,7 +158,7 @@ func (a *archive) open(ctx context.Context, name string) (io.ReadCloser, error) 
 	case e.kept != nil:
 		return io.NopCloser(bytes.NewReader(e.kept)), nil
 	case a.at != nil:
-		return io.NopCloser(io.NewSectionReader(a.at, e.offset, e.size)), nil
+		return section{io.NewSectionReader(a.at, e.offset, e.size)}, nil
 	}
 	c, err := a.seek(ctx, e.offset)
 	if err != nil {
@@ -168,6 +168,11 @@ func (a *archive) open(ctx context.Context, name string) (io.ReadCloser, error) 
 	s.stop = context.AfterFunc(ctx, func() { c.Close() })
 	return s, nil
 }
+
+// section keeps Seek, which io.NopCloser would hide.
+type section struct{ *io.SectionReader }
+
+func (section) Close() error { return nil }
 
 // seek gives a stream that stands at offset: the idle one if it has not gone
 // too far, else a new one.

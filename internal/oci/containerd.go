@@ -2,6 +2,7 @@ package oci
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -107,11 +108,19 @@ func parseStoredImage(msg []byte) (ocispec.Descriptor, error) {
 }
 
 func (c *containerdStore) fetch(ctx context.Context, d ocispec.Descriptor) (io.ReadCloser, error) {
-	f, err := c.call(ctx, c.namespace, "/containerd.services.content.v1.Content/Read", appendString(nil, 1, string(d.Digest)))
-	if err != nil {
-		return nil, notStored(err)
+	from := func(offset int64) (*frames, error) {
+		ask := appendString(nil, 1, string(d.Digest))
+		if offset > 0 {
+			ask = binary.AppendUvarint(append(ask, 2<<3), uint64(offset))
+		}
+		f, err := c.call(ctx, c.namespace, "/containerd.services.content.v1.Content/Read", ask)
+		return f, notStored(err)
 	}
-	return &storedBlob{f: f}, nil
+	f, err := from(0)
+	if err != nil {
+		return nil, err
+	}
+	return &storedBlob{f: f, from: from}, nil
 }
 
 // notStored words the one failure that has a common cause.
@@ -127,6 +136,7 @@ func notStored(err error) error {
 // storedBlob joins the messages of Content.Read.
 type storedBlob struct {
 	f    *frames
+	from func(offset int64) (*frames, error)
 	rest []byte
 	err  error
 }
@@ -153,6 +163,20 @@ func (s *storedBlob) Read(p []byte) (int, error) {
 	n := copy(p, s.rest)
 	s.rest = s.rest[n:]
 	return n, nil
+}
+
+// Seek knows places from the start only.
+func (s *storedBlob) Seek(offset int64, whence int) (int64, error) {
+	if whence != io.SeekStart || offset < 0 {
+		return 0, errors.ErrUnsupported
+	}
+	f, err := s.from(offset)
+	if err != nil {
+		return 0, err
+	}
+	_ = s.f.body.Close()
+	s.f, s.rest, s.err = f, nil, nil
+	return offset, nil
 }
 
 func (s *storedBlob) Close() error { return s.f.body.Close() }

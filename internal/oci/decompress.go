@@ -50,6 +50,14 @@ var (
 // decide: media types are wrong too often, so mediaType only words errors.
 // It does not close r.
 func Decompress(r io.Reader, mediaType string) (Stream, error) {
+	s, err := decompress(r, mediaType)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func decompress(r io.Reader, mediaType string) (*stream, error) {
 	in := inputs.Get().(*bufio.Reader)
 	in.Reset(r)
 	s := &stream{in: in}

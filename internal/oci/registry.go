@@ -144,12 +144,23 @@ func eofOnly(err error, end bool) error {
 }
 
 func (r *resumer) resume() error {
-	// The reader asks again only when the position changes.
+	// The reader asks again only when the position changes, and before it
+	// closes the answer that it has: that must not wait for a free connection.
 	if _, err := r.r.Seek(r.size, io.SeekStart); err != nil {
 		return err
 	}
 	_, err := r.r.Seek(r.at, io.SeekStart)
 	return err
+}
+
+// Seek knows places from the start only. The next Read asks for the bytes
+// from there on (RFC 9110, 14.2).
+func (r *resumer) Seek(offset int64, whence int) (int64, error) {
+	if whence != io.SeekStart {
+		return 0, errors.ErrUnsupported
+	}
+	r.at = offset
+	return offset, r.resume()
 }
 
 func (r *resumer) Close() error { return r.r.Close() }

@@ -136,12 +136,16 @@ func TestContainerd(t *testing.T) {
 	}
 	t.Run("large blob", func(t *testing.T) { // several messages
 		big := registrytest.Image(t, registrytest.Layer{Compression: registrytest.None, Files: []registrytest.File{
-			{Path: "big", Content: strings.Repeat("0123456789abcdef", 300_000)},
+			{Path: "big", Content: strings.Repeat("0123456789abcdef", 400_000)},
 		}})
 		imported("default", "docker.io/library/big:1", big)
 		img := open(t, "containerd:big:1", options)
 		if got := tars(t, img); len(got[0]) < 4_800_000 {
 			t.Errorf("%d bytes", len(got[0]))
+		}
+		whole, table := mark(t, &img.Layers[0])
+		if fetched := readParts(t, &img.Layers[0], whole, table); fetched == 0 || fetched > 2<<20 {
+			t.Errorf("%d bytes of %d fetched for 300 kB", fetched, table.Size)
 		}
 	})
 	t.Run("unknown", func(t *testing.T) {

@@ -43,6 +43,8 @@ type verifier struct {
 	size  int64
 	count int64
 	err   error
+	// segment is called, if set, behind each segmentSize bytes.
+	segment func()
 }
 
 func newVerifier(r io.ReadCloser, name string, want esclusa.Digest, size int64) (*verifier, error) {
@@ -66,13 +68,28 @@ func (v *verifier) Read(p []byte) (int, error) {
 		return 0, v.err
 	}
 	if v.sum != nil {
-		v.sum.Write(p[:n])
+		v.hash(p[:n])
 	}
 	if err == io.EOF {
 		err = v.check()
 	}
 	v.err = err
 	return n, err
+}
+
+func (v *verifier) hash(p []byte) {
+	if v.segment == nil {
+		v.sum.Write(p)
+		return
+	}
+	for at := v.count - int64(len(p)); len(p) > 0; {
+		n := min(int64(len(p)), segmentSize-at%segmentSize)
+		v.sum.Write(p[:n])
+		p, at = p[n:], at+n
+		if at%segmentSize == 0 {
+			v.segment()
+		}
+	}
 }
 
 func (v *verifier) check() error {
@@ -136,12 +153,14 @@ func (l *Layer) name() esclusa.Digest {
 
 // OpenTar gives the layer's tar. The blob's digest is checked at the end; the
 // diff-ID as well where the layer has no digest or VerifyDiffID is asked.
-func (l *Layer) OpenTar(ctx context.Context) (Stream, error) {
+func (l *Layer) OpenTar(ctx context.Context) (Stream, error) { return l.openTar(ctx, nil) }
+
+func (l *Layer) openTar(ctx context.Context, table *SeekTable) (Stream, error) {
 	v, err := l.openBlob(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s, err := Decompress(v, l.MediaType)
+	s, err := decompress(v, l.MediaType)
 	if err != nil {
 		v.Close()
 		return nil, fmt.Errorf("%s: %w", v.name, err)
@@ -153,6 +172,10 @@ func (l *Layer) OpenTar(ctx context.Context) (Stream, error) {
 	}
 	if l.Digest == "" {
 		return VerifyDiffID(t, l.DiffID), nil
+	}
+	if table != nil {
+		table.watch(v, s)
+		t.table = table
 	}
 	return t, nil
 }
@@ -169,6 +192,7 @@ type tarStream struct {
 	// again opens the blob once more, for a second opinion; nil: it cannot
 	// be had, or was.
 	again func() (*verifier, error)
+	table *SeekTable
 }
 
 func (t *tarStream) Next() ([]byte, error) {
@@ -189,6 +213,9 @@ func (t *tarStream) Next() ([]byte, error) {
 		_, err = io.Copy(io.Discard, t.blob)
 		if err == nil {
 			err = io.EOF
+			if t.table != nil {
+				t.table.Whole = true
+			}
 		}
 	}
 	if err != nil {
@@ -218,7 +245,7 @@ func (t *tarStream) Next() ([]byte, error) {
 // err. The layer is read once more for that: it is broken, or our decoder is.
 func (t *tarStream) second(err error) ([]byte, error) {
 	v, oerr := t.again()
-	t.again = nil
+	t.again, t.table = nil, nil // its places are not to be trusted either
 	if oerr != nil {
 		return nil, err
 	}
