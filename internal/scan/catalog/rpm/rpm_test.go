@@ -411,5 +411,15 @@ func BenchmarkReal(b *testing.B) {
 				}
 			}
 		})
+		b.Run(filepath.Dir(file)+"/sums", func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(data)))
+			n := 0
+			for b.Loop() { // the sums of one image
+				n = 0
+				Reader{}.Sums(&layer.File{Path: place, Data: data}, func(string, string, string) { n++ })
+			}
+			b.ReportMetric(float64(n), "sums")
+		})
 	}
 }
