@@ -27,7 +27,7 @@ const (
 	// of the literal.
 	minLen = 3
 
-	bucketBits = 12
+	bucketBits = 14
 
 	// fold is OR-ed onto eight bytes at once: it folds ASCII letters and
 	// merges some other bytes, which the comparison afterwards tells apart.
