@@ -18,19 +18,20 @@ const (
 
 // appendAPK reads digits{.digits}[letter]{_suffix[digits]}[~hash][-r digits],
 // which is also the grammar of Gentoo. A letter may be followed by a number,
-// as apk-tools 2 allows ("6.6.2p1": openssh). What apk-tools calls invalid is
-// refused here, though it puts it in some order.
+// as apk-tools 2 allows ("6.6.2p1": openssh), and a number may be missing as it
+// allows too ("0.8.21.r2"): it is 0. What apk-tools calls invalid is refused
+// here, though it puts it in some order.
 func appendAPK(dst []byte, v string, gentoo bool) ([]byte, bool) {
 	v = trimSpace(v)
 	n := digits(v)
-	if n == 0 {
+	if n == 0 && (gentoo || v == "" || v[0] != '.' && !('a' <= v[0] && v[0] <= 'z')) {
 		return nil, false
 	}
 	dst = appendNumber(dst, v[:n])
 	v = v[n:]
 	for v != "" && v[0] == '.' {
 		v = v[1:]
-		if n = digits(v); n == 0 {
+		if n = digits(v); n == 0 && (gentoo || v == "") {
 			return nil, false
 		}
 		dst = appendDotted(dst, v[:n], gentoo)
@@ -85,7 +86,7 @@ func appendAPK(dst []byte, v string, gentoo bool) ([]byte, bool) {
 // appendDotted writes a number behind a dot. One that begins with 0 compares
 // as a text (1.02 < 1.1), and is then before all that do not.
 func appendDotted(dst []byte, n string, gentoo bool) []byte {
-	if n[0] != '0' {
+	if n == "" || n[0] != '0' {
 		return appendNumber(append(dst, apkDotted, 2), n)
 	}
 	if gentoo {
