@@ -69,7 +69,8 @@ type matcher struct {
 	in   *Input
 	out  Output
 	said map[string]bool // gaps that are said once
-	// found keeps answers: the 20 binaries of one source ask the same.
+	// found keeps answers: the 20 binaries of one source ask the same. That
+	// nothing is known of most names is found out again as fast.
 	found map[lookupKey]lookup
 	// held is scratch space for the records that hold for a package.
 	held []held
@@ -117,7 +118,9 @@ func (m *matcher) lookup(ecosystem, name string) ([]esclusa.Advisory, error) {
 	l, ok := m.found[key]
 	if !ok {
 		l.list, l.err = m.in.Advisories.Lookup(ecosystem, name)
-		m.found[key] = l
+		if len(l.list) > 0 || l.err != nil {
+			m.found[key] = l
+		}
 	}
 	return l.list, l.err
 }
