@@ -24,7 +24,7 @@ func TestInstructions(t *testing.T) {
 		{&envSecret, "ENV x=" + token, "ENV GITHUB_TOKEN=$TOKEN"},
 		{&argSecret, "ARG NPM_TOKEN=hV7wq2Lm9zPx", "ARG NPM_TOKEN"},
 		{&commandSecret, "RUN tool login --password hV7wq2Lm9zPx", "RUN tool login --password $PASSWORD"},
-		{&commandSecret, "RUN git clone https://ci:hV7wq2Lm9zPx@git.corp.net/x", "RUN git clone https://git.corp.net/x"},
+		{&commandSecret, "RUN git clone https://ci:hV7wq" + "2Lm9zPx@git.corp.net/x", "RUN git clone https://git.corp.net/x"},
 		{&preloadHigh, "ENV LD_PRELOAD=/lib/x.so", "ENV LD_PRELOAD="},
 		{&preload, "ENV LD_LIBRARY_PATH=/tmp/lib", "ENV LD_LIBRARY_PATH=/opt/app/lib"},
 		{&writablePath, "ENV PATH=/tmp/bin:/usr/bin", "ENV PATH=/opt/app/bin:$PATH"},

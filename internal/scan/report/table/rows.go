@@ -15,11 +15,12 @@ func (p *page) threats(fs []*esclusa.Finding) {
 	rows := alike(fs)
 	p.section("Remove", len(rows), "malicious, planted or leaked", 2*shown, func(i int) {
 		same := rows[i]
-		f, right := same[0], ""
+		f := same[0]
+		text := what(f)
 		if len(same) > 1 {
-			right = "in " + thousands(len(same)) + " places"
+			text += ", in " + thousands(len(same)) + " places"
 		}
-		p.row(f.Severity, what(f), right)
+		p.wrap("  "+p.severity(f.Severity)+" ", indent, text)
 		for j, f := range same {
 			if j == fewPlaces && len(same) > fewPlaces+1 && !p.all {
 				p.wrap(indent, indent, fmt.Sprintf("and %s more (--all lists them)", thousands(len(same)-j)))

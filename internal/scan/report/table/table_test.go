@@ -168,7 +168,7 @@ func TestAlike(t *testing.T) {
 	other.Severity = esclusa.SeverityHigh
 	r.Findings = append(r.Findings, other)
 	want := `Remove (2): malicious, planted or leaked
-  medium   JSON Web Token (secret/jwt)                               in 6 places
+  medium   JSON Web Token (secret/jwt), in 6 places
            at app/0.json:7
              eyJ0…
            at app/1.json:7
