@@ -64,7 +64,7 @@ func advise(err error) error {
 	case errors.As(err, &cert):
 		return hint(err, "the registry's certificate is not trusted here: install its CA certificate on this machine")
 	case errors.Is(err, http.ErrSchemeMismatch):
-		return hint(err, "the registry speaks plain HTTP: list its host as a plain-HTTP registry")
+		return hint(err, "the registry speaks plain HTTP: name its host with --plain-http")
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return hint(err, "nothing listens at that address: check host and port")
 	case errors.As(err, &dns):

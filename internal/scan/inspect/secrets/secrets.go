@@ -130,6 +130,6 @@ func (c *candidate) finding(f *layer.File, line int) esclusa.Finding {
 		Place:    esclusa.Place{Path: f.Path, Line: line},
 		EPSS:     -1,
 		Evidence: evidence,
-		Advice:   c.rule.Rotate + " Removing the file in a later layer does not end it: build the image anew without it.",
+		Advice:   c.rule.Rotate + " Deleting the file does not end it: older layers and commits still hold it.",
 	}
 }
