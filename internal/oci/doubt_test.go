@@ -5,12 +5,15 @@ import (
 	"compress/gzip"
 	"context"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/esclusa/esclusa"
 	"github.com/esclusa/esclusa/internal/inflate"
+	"github.com/esclusa/esclusa/internal/registrytest"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -89,5 +92,32 @@ func TestSecondOpinion(t *testing.T) {
 	}
 	if doubtful(err) {
 		t.Errorf("the last word was our own: %v", err)
+	}
+}
+
+// TestSecondOpinionRegistry: a registry that answers one request at a time is
+// asked again only when the first answer was closed.
+func TestSecondOpinionRegistry(t *testing.T) {
+	noise := make([]byte, 12<<20)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
+	raw := registrytest.Tar(t, registrytest.File{Path: "noise", Content: string(noise)})
+	blob := registrytest.Compress(t, registrytest.Gzip, raw)
+	// A block of the type that there is none of, early in the stream.
+	blob = append(append(blob[:10:10], 7), blob[11:]...)
+	target := registrytest.Serve(t).Push("a", registrytest.Image(t, registrytest.Layer{Tar: raw, Blob: blob}), "1")
+	img, err := Open(t.Context(), target, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer img.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	s, err := img.Layers[0].OpenTar(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := io.ReadAll(s); err == nil || ctx.Err() != nil || img.Doubts() != 1 {
+		t.Errorf("%v, %v; %d doubts", err, ctx.Err(), img.Doubts())
 	}
 }

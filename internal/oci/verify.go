@@ -243,7 +243,10 @@ func (t *tarStream) Next() ([]byte, error) {
 
 // second goes on with the standard library where our own decoder gave up with
 // err. The layer is read once more for that: it is broken, or our decoder is.
+// The first stream is closed before: some stores have one at a time.
 func (t *tarStream) second(err error) ([]byte, error) {
+	_ = t.Stream.Close() // only gives buffers back
+	_ = t.blob.Close()
 	v, oerr := t.again()
 	t.again, t.table = nil, nil // its places are not to be trusted either
 	if oerr != nil {
@@ -254,8 +257,6 @@ func (t *tarStream) second(err error) ([]byte, error) {
 		v.Close()
 		return nil, serr
 	}
-	_ = t.Stream.Close()
-	_ = t.blob.Close()
 	t.Stream, t.blob = s, v
 	return t.Stream.Next()
 }

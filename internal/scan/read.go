@@ -26,12 +26,9 @@ func (s *Scanner) layer(ctx context.Context, pool *layer.Pool, set *layer.Set, l
 		}
 		// A blob may be what its digest says and still unpack to something
 		// else than the configuration claims. What is kept under a diff-ID
-		// must be that diff-ID's, or one image could speak for another. What
-		// is not kept speaks for itself: who runs the image checks it.
-		if s.Cache != nil {
-			st = oci.VerifyDiffID(st, l.DiffID)
-		}
-		return &counted{Stream: st, count: count, size: l.Size}, nil
+		// must be that diff-ID's, or one image could speak for another; and the
+		// answer is the same without a cache.
+		return &counted{Stream: oci.VerifyDiffID(st, l.DiffID), count: count, size: l.Size}, nil
 	})
 	switch {
 	case errors.Is(err, oci.ErrDigest), rec.Entries == 0 && err != nil:
