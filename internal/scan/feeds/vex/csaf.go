@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -31,6 +32,8 @@ type csafDocument struct {
 }
 
 type csafBranch struct {
+	Category string       `json:"category"`
+	Name     string       `json:"name"`
 	Product  *csafProduct `json:"product"`
 	Branches []csafBranch `json:"branches"`
 }
@@ -137,6 +140,9 @@ func (t *csafTree) branches(list []csafBranch, depth int) error {
 	}
 	for i := range list {
 		if p := list[i].Product; p != nil {
+			if list[i].Category == "product_version_range" {
+				p.Helper.PURL = within(p.Helper.PURL, list[i].Name)
+			}
 			t.products[p.ID] = *p
 		}
 		if err := t.branches(list[i].Branches, depth+1); err != nil {
@@ -144,6 +150,23 @@ func (t *csafTree) branches(list []csafBranch, depth int) error {
 		}
 	}
 	return nil
+}
+
+// within narrows a purl without version to the range that is the name of its
+// branch (CSAF 2.0, 3.1.2.3.2): alone it would name every version. A range
+// that cannot be read is found, and said, where statements are applied.
+func within(purl, name string) string {
+	if purl == "" || hasVersion(purl) || strings.Contains(purl, "vers=") {
+		return purl
+	}
+	if strings.TrimSpace(name) == "" {
+		return "" // not every version, but which is not said
+	}
+	sep := "?"
+	if strings.Contains(purl, "?") {
+		sep = "&"
+	}
+	return purl + sep + "vers=" + strings.ReplaceAll(url.QueryEscape(name), "+", "%20")
 }
 
 // purl is the purl of a product or of the component that it is made of.
