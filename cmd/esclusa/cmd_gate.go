@@ -87,7 +87,7 @@ func readPolicy(name string) (*policy.Policy, error) {
 
 // facts scans the target, and the base if there is one.
 func (a app) facts(c *cobra.Command, o *gateOptions, target string) (*esclusa.Report, gate.Facts, error) {
-	s, done, err := a.scanner(c.Context(), &o.scanOptions)
+	s, done, err := a.scanner(c.Context(), &o.scanOptions, target, o.since)
 	if err != nil {
 		return nil, gate.Facts{}, err
 	}

@@ -34,7 +34,7 @@ lock file, or an SBOM (CycloneDX or SPDX JSON).`,
 			if err != nil {
 				return err
 			}
-			s, done, err := a.scanner(c.Context(), &o)
+			s, done, err := a.scanner(c.Context(), &o, args...)
 			if err != nil {
 				return err
 			}
@@ -113,7 +113,7 @@ packages, and findings. Either may be a saved report (--output json).`,
 		Example: `  esclusa scan diff registry.example/app:1.4 registry.example/app:1.5`,
 		Args:    args(2, "two targets"),
 		RunE: func(c *cobra.Command, args []string) error {
-			s, done, err := a.scanner(c.Context(), &o)
+			s, done, err := a.scanner(c.Context(), &o, args...)
 			if err != nil {
 				return err
 			}

@@ -139,8 +139,14 @@ type hinted struct {
 func (h hinted) Hint() string  { return h.hint }
 func (h hinted) Unwrap() error { return h.error }
 
-// scanner wires a scanner; close it when its scans are done.
-func (a app) scanner(ctx context.Context, o *scanOptions) (s *scan.Scanner, done func(), err error) {
+// scanner wires a scanner for these targets; close it when its scans are done.
+// A path that is not there is said before anything is fetched for it.
+func (a app) scanner(ctx context.Context, o *scanOptions, targets ...string) (s *scan.Scanner, done func(), err error) {
+	for _, t := range targets {
+		if err := present(t); err != nil {
+			return nil, nil, err
+		}
+	}
 	c := scan.Config{Tool: "esclusa " + version(), PackagesOnly: o.packagesOnly}
 	if c.Malware, err = o.rules(); err != nil {
 		return nil, nil, err
@@ -169,6 +175,26 @@ func (a app) scanner(ctx context.Context, o *scanOptions) (s *scan.Scanner, done
 		c.VEX, c.Gaps = append(c.VEX, st...), append(c.Gaps, gaps...)
 	}
 	return scan.New(c), func() { closeDB() }, nil
+}
+
+// present refuses what is plainly a path and leads nowhere; what may be a name
+// of an image is for the scanner to find out.
+func present(target string) error {
+	if !strings.HasPrefix(target, "/") && !strings.HasPrefix(target, "./") && !strings.HasPrefix(target, "../") {
+		return nil
+	}
+	paths := []string{target} // PATH, PATH:TAG or PATH@DIGEST
+	for i := 1; i < len(target); i++ {
+		if target[i] == ':' || target[i] == '@' {
+			paths = append(paths, target[:i])
+		}
+	}
+	for _, p := range paths {
+		if _, err := os.Lstat(p); !errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+	}
+	return hinted{fmt.Errorf("%q: %w", target, fs.ErrNotExist), "check the path"}
 }
 
 // rules reads the user's own rules for malware.
