@@ -1,0 +1,168 @@
+package all_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/internal/kernel"
+	"github.com/esclusa/esclusa/internal/watch/events"
+	"github.com/esclusa/esclusa/internal/watch/events/all"
+)
+
+// record loads every family, runs do, and returns the events of the test's
+// own descendants in the order in which they were delivered.
+func record(t *testing.T, o kernel.Options, do func()) ([]esclusa.Event, *kernel.Set) {
+	t.Helper()
+	by := map[kernel.Kind]events.Family{}
+	var objects []kernel.Object
+	for _, f := range all.Families() {
+		by[f.Record] = f
+		objects = append(objects, f.Object)
+	}
+	set, err := kernel.Load(o, objects...)
+	if errors.Is(err, os.ErrPermission) && os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { set.Close() })
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		defer cancel()
+		do()
+	}()
+	mine := map[int32]bool{int32(os.Getpid()): true}
+	var out []esclusa.Event
+	err = set.Run(ctx, func(h kernel.Head, b []byte) {
+		e := esclusa.Event{Kind: by[h.Kind].Kind}
+		e.Process.ProcessKey = h.Key()
+		if err := by[h.Kind].Decode(b, &e); err != nil {
+			t.Errorf("%s: %v", h.Kind, err)
+		}
+		if h.Kind == kernel.Fork && mine[e.Process.Parent.PID] {
+			mine[e.Process.PID] = true
+		}
+		if mine[e.Process.PID] {
+			out = append(out, e)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out, set
+}
+
+func TestProcesses(t *testing.T) {
+	const n = 60 << 10
+	long := strings.Repeat("x", n)
+	got, _ := record(t, kernel.Options{}, func() {
+		cmd := exec.Command("/bin/sh", "-c", "/bin/true a '' b; exec /bin/false "+long)
+		cmd.Stdin = bytes.NewReader(nil)
+		_ = cmd.Run()
+	})
+	var story []string
+	for _, e := range got {
+		line := string(e.Kind)
+		if e.Kind == esclusa.EventExec {
+			line += " " + e.Process.Exe[strings.LastIndexByte(e.Process.Exe, '/')+1:]
+		}
+		if f, ok := e.Fields.Get("status"); ok && f.Number != 0 {
+			line += " failed"
+		}
+		story = append(story, line)
+	}
+	// The runtime's own probing of clone may come first.
+	if i := slices.IndexFunc(story, func(s string) bool { return strings.HasPrefix(s, "exec ") }); i > 0 {
+		story, got = story[i-1:], got[i-1:]
+	}
+	want := []string{"fork", "exec dash", "fork", "exec true", "exit", "exec false", "exit failed"}
+	if !slices.Equal(story, want) {
+		t.Fatalf("%q, want %q", story, want)
+	}
+	if a := got[3].Process.Args; !slices.Equal(a, []string{"/bin/true", "a", "", "b"}) {
+		t.Errorf("arguments %q", a)
+	}
+	p := got[5].Process
+	if len(p.Args) != 2 || p.Args[1] != long || p.ArgsCut {
+		t.Errorf("%d long arguments, cut %v", len(p.Args), p.ArgsCut)
+	}
+	if p.ProcessKey != got[1].Process.ProcessKey || p.Parent.PID != int32(os.Getpid()) {
+		t.Errorf("a process that executes again changed its key: %v, %v", p.ProcessKey, got[1].Process.ProcessKey)
+	}
+	if p.ExeSource != esclusa.SourceHost || p.Creds.UID != 0 || p.NS.PID == 0 || p.NS.User == 0 {
+		t.Errorf("%+v", p)
+	}
+}
+
+// TestArgumentsAreCut: what is longer than 64 KiB is said to be cut.
+func TestArgumentsAreCut(t *testing.T) {
+	got, _ := record(t, kernel.Options{}, func() {
+		_ = exec.Command("/bin/true", strings.Repeat("y", 100<<10)).Run()
+	})
+	i := slices.IndexFunc(got, func(e esclusa.Event) bool { return e.Kind == esclusa.EventExec })
+	if i < 0 {
+		t.Fatal("no exec seen")
+	}
+	if e := got[i]; !e.Process.ArgsCut || len(e.Gaps) != 1 || len(e.Process.Args[1]) < 60<<10 {
+		t.Errorf("cut %v, gaps %v, %d bytes", e.Process.ArgsCut, e.Gaps, len(e.Process.Args[1]))
+	}
+}
+
+// TestLossIsCounted: a ring far too small loses records, and what was emitted
+// is what was handled plus what was counted, exactly.
+func TestLossIsCounted(t *testing.T) {
+	by := map[kernel.Kind]uint64{}
+	var objects []kernel.Object
+	for _, f := range all.Families() {
+		objects = append(objects, f.Object)
+	}
+	set, err := kernel.Load(kernel.Options{ProcessRing: uint32(os.Getpagesize())}, objects...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	const execs = 300
+	for range execs { // nobody reads yet
+		if err := exec.Command("/bin/true").Run(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := set.Run(ctx, func(h kernel.Head, _ []byte) { by[h.Kind]++ }); err != nil {
+		t.Fatal(err)
+	}
+	losses, err := set.Losses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := map[kernel.Kind]uint64{}
+	for _, l := range losses {
+		if l.Reason != kernel.LossRing {
+			t.Errorf("%v", l)
+		}
+		lost[l.Kind] += l.Count
+	}
+	for _, k := range []kernel.Kind{kernel.Fork, kernel.Exec, kernel.Exit} {
+		emitted, err := set.Emitted(k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if by[k] != emitted {
+			t.Errorf("%s: %d handled, %d in the ring", k, by[k], emitted)
+		}
+		if by[k]+lost[k] < execs || lost[k] == 0 {
+			t.Errorf("%s: %d handled and %d counted of at least %d", k, by[k], lost[k], execs)
+		}
+	}
+}

@@ -1,0 +1,58 @@
+// Package events says what a family of events is: a folder here with a program
+// for the kernel (x.bpf.c), the meaning of its records (x.go), and a test that
+// does the thing and sees the event. The list is in events/all.
+package events
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+
+	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/internal/kernel"
+)
+
+// Family is one folder.
+type Family struct {
+	Kind   esclusa.EventKind
+	Record kernel.Kind
+	Object kernel.Object
+	// Decode writes what a record says into an event whose Kind, At and
+	// Process.ProcessKey are set. Families of processes (exec, fork) fill
+	// Process; the others fill Fields. The bytes may not be kept.
+	Decode func(rec []byte, e *esclusa.Event) error
+	// Lost is what is not seen where this family cannot be loaded.
+	Lost string
+}
+
+// ErrShort is a record with less in it than its own lengths say: of a
+// recording that was cut or changed.
+var ErrShort = errors.New("record is cut")
+
+// CString is the text before the first NUL.
+func CString(b []byte) string {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		b = b[:i]
+	}
+	return string(b)
+}
+
+// FactsSize is the size of struct esc_facts (bpf/process.h).
+const FactsSize = 80
+
+// Facts reads struct esc_facts into a process.
+func Facts(b []byte, p *esclusa.Process) error {
+	if len(b) < FactsSize {
+		return ErrShort
+	}
+	u32 := func(i int) uint32 { return binary.LittleEndian.Uint32(b[i:]) }
+	start := binary.LittleEndian.Uint64(b)
+	p.Parent = esclusa.ProcessKey{PID: int32(u32(8)), Start: start - start%esclusa.ClockTick}
+	p.Creds = esclusa.Credentials{UID: u32(12), GID: u32(16), EUID: u32(20), EGID: u32(24), Effective: binary.LittleEndian.Uint64(b[56:])}
+	p.NS = esclusa.Namespaces{
+		Mount: u32(28), PID: u32(32), Net: u32(36), User: u32(40),
+		IPC: u32(44), UTS: u32(48), Cgroup: u32(52),
+	}
+	p.Name = CString(b[64:80])
+	return nil
+}
