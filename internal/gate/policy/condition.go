@@ -8,60 +8,29 @@ import (
 
 	"github.com/esclusa/esclusa"
 	"github.com/esclusa/esclusa/internal/expr"
-	"github.com/goccy/go-yaml/ast"
+	"github.com/esclusa/esclusa/internal/yamlread"
 )
 
 // Condition is a condition in CEL, compiled by Parse.
 type Condition struct {
-	Pos
-	Source string
-	prog   *expr.Program
-	// first is where the text itself begins: its own lines and columns count
-	// from here.
-	first Pos
+	yamlread.Passage
+	prog *expr.Program
 }
 
-func (c *Condition) decodeNode(r *reader, n ast.Node) {
-	s, ok := r.text(n, "when")
-	if !ok {
-		return
-	}
-	c.Source, c.Pos, c.first = s, pos(n), pos(n)
-	switch n.(type) {
-	case *ast.StringNode:
-		if l := r.line(c.Line); c.Column <= len(l) && strings.ContainsRune(`"'`, rune(l[c.Column-1])) {
-			c.first.Column++
-		}
-	case *ast.LiteralNode:
-		// A block begins on the line after its | or >; its indent is that of
-		// its first line with text.
-		c.first = Pos{c.Line + 1, 1}
-		for i := c.first.Line; i <= len(r.lines); i++ {
-			if l := r.line(i); strings.TrimSpace(l) != "" {
-				c.first.Column = 1 + len(l) - len(strings.TrimLeft(l, " "))
-				break
-			}
-		}
-	}
-}
-
-func (c *Condition) compile(r *reader, env *expr.Env, subject string) {
-	prog, err := env.Compile(c.Source)
+func (c *Condition) compile(r *yamlread.Reader, env *expr.Env, subject string) {
+	prog, err := env.Compile(c.Text)
 	if err != nil {
-		at, msg := c.first, err.Error()
+		line, column, msg := 1, 1, err.Error()
 		var e *expr.Error
 		if errors.As(err, &e) {
-			at, msg = Pos{c.first.Line + e.Line - 1, e.Column}, e.Message
-			if e.Line == 1 || c.first.Line > c.Line {
-				at.Column += c.first.Column - 1
-			}
+			line, column, msg = e.Line, e.Column, e.Message
 		}
-		r.fail(at, "when: "+msg, hint(msg))
+		r.Fail(c.At(line, column), "when: "+msg, hint(msg))
 		return
 	}
 	for _, name := range subjects {
 		if name != subject && name != "image" && prog.Uses(name) {
-			r.fail(c.first, "when: this rule looks at one "+subject+" after another; "+name+" is not known here", "")
+			r.Fail(c.At(1, 1), "when: this rule looks at one "+subject+" after another; "+name+" is not known here", "")
 		}
 	}
 	c.prog = prog
@@ -80,7 +49,7 @@ func hint(msg string) string {
 		for _, o := range []*expr.Object{findingFacts(), imageFacts(), gapFacts(), feedFacts()} {
 			all = append(all, o.FieldNames()...)
 		}
-		if h := didYouMean(name, all); strings.HasPrefix(h, "did") {
+		if h := yamlread.DidYouMean(name, all); strings.HasPrefix(h, "did") {
 			return h
 		}
 		return "the fields are listed in docs/gate.md"

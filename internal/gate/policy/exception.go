@@ -1,11 +1,11 @@
 package policy
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/internal/yamlread"
 )
 
 // MaxException is the longest life of an exception. What is still needed
@@ -43,41 +43,41 @@ type Exceptions struct {
 // ParseExceptions reads a file of exceptions. Its errors are those of Parse.
 func ParseExceptions(file string, data []byte) (*Exceptions, error) {
 	x := &Exceptions{File: file, Digest: digest(data)}
-	r := &reader{file: file}
-	r.read(data, x)
-	if len(r.errs) == 0 {
+	r := yamlread.New(file)
+	r.Read(data, x)
+	if r.OK() {
 		for i := range x.Exceptions {
 			x.Exceptions[i].check(r)
 		}
 	}
-	if err := errors.Join(r.errs...); err != nil {
+	if err := r.Err(); err != nil {
 		return nil, err
 	}
 	return x, nil
 }
 
-func (e *Exception) check(r *reader) {
+func (e *Exception) check(r *yamlread.Reader) {
 	narrow := e.ID.literal() || e.Package.literal() || e.Path.literal() || e.Gap.literal() || e.Feed.literal()
 	for _, id := range e.IDs {
 		if !id.literal() {
-			r.fail(e.Pos, fmt.Sprintf("the id %q fits everything", clip(string(id), 20)), "")
+			r.Fail(e.Pos, fmt.Sprintf("the id %q fits everything", yamlread.Clip(string(id), 20)), "")
 		}
 		narrow = true
 	}
 	if !narrow && !(e.Rule != "" && e.Image.literal()) {
-		r.fail(e.Pos, "the exception does not say what it is for",
+		r.Fail(e.Pos, "the exception does not say what it is for",
 			"add id, package or path (more than *); for a rule about images, both rule and image")
 	}
 	for what, s := range map[string]string{"owner": e.Owner, "reason": e.Reason} {
 		if len(s) > 300 || len(s) == 0 {
-			r.fail(e.Pos, fmt.Sprintf("the %s has %d bytes; it needs 1 to 300", what, len(s)), "")
+			r.Fail(e.Pos, fmt.Sprintf("the %s has %d bytes; it needs 1 to 300", what, len(s)), "")
 		}
 	}
 	switch life := e.Expires.Sub(e.Created.Time); {
 	case life < 0:
-		r.fail(e.Pos, "the exception expires before it was created", "")
+		r.Fail(e.Pos, "the exception expires before it was created", "")
 	case life > MaxException:
-		r.fail(e.Pos, fmt.Sprintf("the exception lives %d days", life/day),
+		r.Fail(e.Pos, fmt.Sprintf("the exception lives %d days", life/day),
 			fmt.Sprintf("at most 90: expires on %s or before", e.Created.Add(MaxException).Format(time.DateOnly)))
 	}
 }

@@ -20,7 +20,14 @@ import (
 
 	"github.com/esclusa/esclusa"
 	"github.com/esclusa/esclusa/internal/expr"
+	"github.com/esclusa/esclusa/internal/yamlread"
 )
+
+// Pos is a place in a file, both counted from 1.
+type Pos = yamlread.Pos
+
+// Error is one thing wrong in a file.
+type Error = yamlread.Error
 
 // Policy is one file of rules.
 //
@@ -114,12 +121,12 @@ const (
 // the order of the file.
 func Parse(file string, data []byte) (*Policy, error) {
 	p := &Policy{File: file, Digest: digest(data)}
-	r := &reader{file: file}
-	r.read(data, p)
-	if len(r.errs) == 0 {
+	r := yamlread.New(file)
+	r.Read(data, p)
+	if r.OK() {
 		p.check(r)
 	}
-	if err := errors.Join(r.errs...); err != nil {
+	if err := r.Err(); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -134,11 +141,11 @@ func (p *Policy) With(files ...*Exceptions) (*Policy, error) {
 	q.Exceptions = slices.Clone(p.Exceptions)
 	var errs []error
 	for _, f := range files {
-		r := &reader{file: f.File}
+		r := yamlread.New(f.File)
 		for i := range f.Exceptions {
 			p.checkRule(r, &f.Exceptions[i])
 		}
-		errs = append(errs, r.errs...)
+		errs = append(errs, r.Err())
 		q.Exceptions = append(q.Exceptions, f.Exceptions...)
 		q.Digest = digest([]byte(q.Digest + "\n" + f.Digest))
 	}
@@ -149,7 +156,7 @@ func (p *Policy) With(files ...*Exceptions) (*Policy, error) {
 }
 
 // checkRule says which exception is for a rule that there is not.
-func (p *Policy) checkRule(r *reader, e *Exception) {
+func (p *Policy) checkRule(r *yamlread.Reader, e *Exception) {
 	if e.Rule == "" || slices.ContainsFunc(p.Rules, func(rule Rule) bool { return rule.Name == e.Rule }) {
 		return
 	}
@@ -157,7 +164,7 @@ func (p *Policy) checkRule(r *reader, e *Exception) {
 	for i := range p.Rules {
 		names[i] = p.Rules[i].Name
 	}
-	r.fail(e.Pos, fmt.Sprintf("policy %s has no rule %q", p.Name, clip(e.Rule, maxName)), didYouMean(e.Rule, names))
+	r.Fail(e.Pos, fmt.Sprintf("policy %s has no rule %q", p.Name, yamlread.Clip(e.Rule, maxName)), yamlread.DidYouMean(e.Rule, names))
 }
 
 func digest(data []byte) esclusa.Digest {
@@ -165,21 +172,21 @@ func digest(data []byte) esclusa.Digest {
 	return esclusa.Digest("sha256:" + hex.EncodeToString(sum[:]))
 }
 
-func (p *Policy) check(r *reader) {
-	r.name(p.Pos, "the policy", p.Name)
+func (p *Policy) check(r *yamlread.Reader) {
+	r.Name(p.Pos, "the policy", p.Name)
 	if len(p.Rules) > maxRules {
-		r.fail(p.Pos, fmt.Sprintf("%d rules; at most %d are read", len(p.Rules), maxRules), "")
+		r.Fail(p.Pos, fmt.Sprintf("%d rules; at most %d are read", len(p.Rules), maxRules), "")
 		return
 	}
 	if len(p.Rules) == 0 {
-		r.fail(p.Pos, "a policy without rules lets everything pass", "write a rule, or leave the file out: the built-in policy is used then")
+		r.Fail(p.Pos, "a policy without rules lets everything pass", "write a rule, or leave the file out: the built-in policy is used then")
 	}
 	seen := map[string]Pos{}
 	env := conditions()
 	for i := range p.Rules {
 		rule := &p.Rules[i]
 		if at, ok := seen[rule.Name]; ok {
-			r.fail(rule.Pos, fmt.Sprintf("a second rule %q", rule.Name), fmt.Sprintf("the first stands in line %d; exceptions name rules, so each name is used once", at.Line))
+			r.Fail(rule.Pos, fmt.Sprintf("a second rule %q", rule.Name), fmt.Sprintf("the first stands in line %d; exceptions name rules, so each name is used once", at.Line))
 		}
 		seen[rule.Name] = rule.Pos
 		rule.check(r, env)
@@ -188,20 +195,6 @@ func (p *Policy) check(r *reader) {
 		e := &p.Exceptions[i]
 		e.check(r)
 		p.checkRule(r, e)
-	}
-}
-
-// name checks the name of a rule or policy: it is shown, grepped for and
-// written into exceptions, so it is one short word.
-func (r *reader) name(at Pos, what, name string) {
-	ok := name != "" && len(name) <= maxName
-	for _, c := range name {
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.') {
-			ok = false
-		}
-	}
-	if !ok {
-		r.fail(at, fmt.Sprintf("the name of %s is %q", what, clip(name, 40)), fmt.Sprintf("a name is letters, digits, - _ and . (at most %d)", maxName))
 	}
 }
 
@@ -218,8 +211,8 @@ func (r *Rule) Subject() string {
 	return "image"
 }
 
-func (rule *Rule) check(r *reader, env *expr.Env) {
-	r.name(rule.Pos, "the rule", rule.Name)
+func (rule *Rule) check(r *yamlread.Reader, env *expr.Env) {
+	r.Name(rule.Pos, "the rule", rule.Name)
 	what := "rule " + rule.Name
 	subjects := 0
 	for _, set := range []bool{rule.Finding != nil, rule.Gap != nil, rule.Feed != nil} {
@@ -229,21 +222,21 @@ func (rule *Rule) check(r *reader, env *expr.Env) {
 	}
 	switch {
 	case subjects > 1:
-		r.fail(rule.Pos, what+" looks at more than one of finding, gap and feed", "write one rule for each")
+		r.Fail(rule.Pos, what+" looks at more than one of finding, gap and feed", "write one rule for each")
 	case subjects == 0 && rule.Image == nil:
-		r.fail(rule.Pos, what+" does not say what it looks at", "add finding, gap, feed or image; finding: {} looks at every finding")
+		r.Fail(rule.Pos, what+" does not say what it looks at", "add finding, gap, feed or image; finding: {} looks at every finding")
 	}
 	if rule.Grace != nil && rule.Finding == nil {
-		r.fail(rule.Pos, what+" has a grace period and no finding", "grace counts from the day that a finding's fix appeared")
+		r.Fail(rule.Pos, what+" has a grace period and no finding", "grace counts from the day that a finding's fix appeared")
 	}
 	if f := rule.Feed; f != nil && f.OlderThan == nil && rule.When == nil {
-		r.fail(f.Pos, what+" does not say which state of a feed is wrong", "add olderThan, such as 7d")
+		r.Fail(f.Pos, what+" does not say which state of a feed is wrong", "add olderThan, such as 7d")
 	}
 	if rule.Image != nil && subjects == 0 && rule.When == nil && reflect.DeepEqual(rule.Image, &Image{Pos: rule.Image.Pos}) {
-		r.fail(rule.Image.Pos, what+" would match every image", "add a field to image, or a condition in when")
+		r.Fail(rule.Image.Pos, what+" would match every image", "add a field to image, or a condition in when")
 	}
 	if len(rule.Message) > 300 || len(rule.Fix) > 200 {
-		r.fail(rule.Pos, what+" says too much", "a message has at most 300 bytes, a fix 200")
+		r.Fail(rule.Pos, what+" says too much", "a message has at most 300 bytes, a fix 200")
 	}
 	if rule.When != nil {
 		rule.When.compile(r, env, rule.Subject())

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/internal/yamlread"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -131,8 +132,8 @@ func TestParseErrorsNameThePlace(t *testing.T) {
 		{strings.Repeat("[", 100000), "nested too deep"},
 		{strings.Repeat("- ", 100000), "nested too deep"},
 		{strings.Repeat("? ", 100000), "nested too deep"},
-		{strings.Repeat("a", maxFile+1), "bytes; at most"},
-		{"name: " + strings.Repeat("x", maxText+1) + "\nrules: []\n", "bytes; at most"},
+		{strings.Repeat("a", yamlread.MaxFile+1), "bytes; at most"},
+		{"name: " + strings.Repeat("x", yamlread.MaxText+1) + "\nrules: []\n", "bytes; at most"},
 	} {
 		_, err := Parse("p.yaml", []byte(c.text))
 		var e *Error
@@ -157,8 +158,8 @@ func TestParseTellsAllErrors(t *testing.T) {
 		fmt.Fprintf(&b, "key%d: 1\n", i)
 	}
 	_, err = Parse("p.yaml", []byte(b.String()))
-	if n := strings.Count(err.Error(), "p.yaml:"); n != maxErrors+1 {
-		t.Errorf("got %d errors, want %d", n, maxErrors+1)
+	if n := strings.Count(err.Error(), "p.yaml:"); n != yamlread.MaxErrors+1 {
+		t.Errorf("got %d errors, want %d", n, yamlread.MaxErrors+1)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+
+	"github.com/esclusa/esclusa/internal/yamlread"
 )
 
 // Schema is the JSON schema (2020-12) of policies, for editors: it is made
@@ -47,7 +49,7 @@ func (Severities) schema() map[string]any { return text(severityPattern) }
 func (Compare) schema() map[string]any    { return text(comparePattern) }
 func (Span) schema() map[string]any       { return text(spanPattern) }
 func (Condition) schema() map[string]any {
-	return map[string]any{"type": "string", "maxLength": maxText}
+	return map[string]any{"type": "string", "maxLength": yamlread.MaxText}
 }
 
 func (Pattern) schema() map[string]any {
@@ -81,18 +83,18 @@ func schemaOf(t reflect.Type) map[string]any {
 	case reflect.Bool:
 		return map[string]any{"type": "boolean"}
 	case reflect.Slice:
-		return map[string]any{"type": "array", "maxItems": maxList, "items": schemaOf(t.Elem())}
+		return map[string]any{"type": "array", "maxItems": yamlread.MaxList, "items": schemaOf(t.Elem())}
 	case reflect.Struct:
 	default:
-		return map[string]any{"type": []string{"string", "number", "boolean"}, "maxLength": maxText}
+		return map[string]any{"type": []string{"string", "number", "boolean"}, "maxLength": yamlread.MaxText}
 	}
 	props, required := map[string]any{}, []string{}
-	for _, name := range names(t) {
-		f := fieldsOf(t)[name]
-		s := schemaOf(t.Field(f.index).Type)
-		s["description"] = f.doc
+	for _, name := range yamlread.Names(t) {
+		f := yamlread.FieldsOf(t)[name]
+		s := schemaOf(t.Field(f.Index).Type)
+		s["description"] = f.Doc
 		props[name] = s
-		if f.required {
+		if f.Required {
 			required = append(required, name)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/esclusa/esclusa/internal/yamlread"
 	"github.com/goccy/go-yaml"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -47,9 +48,9 @@ func TestEveryKeyIsDescribed(t *testing.T) {
 		reflect.TypeFor[Feed](), reflect.TypeFor[Image](), reflect.TypeFor[Exception](), reflect.TypeFor[Test](),
 		reflect.TypeFor[FindingFact](), reflect.TypeFor[ImageFact](),
 	} {
-		for name, f := range fieldsOf(typ) {
-			if f.doc == "" || !strings.HasSuffix(f.doc, ".") && !strings.HasSuffix(f.doc, "…") {
-				t.Errorf("%s.%s is described as %q", typ.Name(), name, f.doc)
+		for name, f := range yamlread.FieldsOf(typ) {
+			if f.Doc == "" || !strings.HasSuffix(f.Doc, ".") && !strings.HasSuffix(f.Doc, "…") {
+				t.Errorf("%s.%s is described as %q", typ.Name(), name, f.Doc)
 			}
 		}
 	}

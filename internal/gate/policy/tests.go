@@ -1,13 +1,13 @@
 package policy
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/internal/yamlread"
 )
 
 // Tests is a file of tests of a policy: facts in short form, and what the
@@ -44,10 +44,10 @@ type Expect struct {
 // Outcome is a decision of a verdict.
 type Outcome esclusa.Decision
 
-func (o *Outcome) decodeText(s string) error {
+func (o *Outcome) DecodeText(s string) error {
 	var d esclusa.Decision
 	if err := d.UnmarshalText([]byte(s)); err != nil {
-		return hinted{fmt.Sprintf("unknown decision %q", clip(s, 20)), "it is allow, warn, deny or undecided"}
+		return yamlread.Hinted{fmt.Sprintf("unknown decision %q", yamlread.Clip(s, 20)), "it is allow, warn, deny or undecided"}
 	}
 	*o = Outcome(d)
 	return nil
@@ -90,10 +90,10 @@ type FindingFact struct {
 // Number is a plain number.
 type Number float64
 
-func (n *Number) decodeText(s string) error {
+func (n *Number) DecodeText(s string) error {
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil || f != f || f < -1e9 || f > 1e9 {
-		return hinted{fmt.Sprintf("%q is not a number", clip(s, 20)), ""}
+		return yamlread.Hinted{fmt.Sprintf("%q is not a number", yamlread.Clip(s, 20)), ""}
 	}
 	*n = Number(f)
 	return nil
@@ -102,7 +102,7 @@ func (n *Number) decodeText(s string) error {
 // Level is one severity.
 type Level esclusa.Severity
 
-func (l *Level) decodeText(s string) error {
+func (l *Level) DecodeText(s string) error {
 	v, err := severity(s)
 	*l = Level(v)
 	return err
@@ -127,39 +127,39 @@ const maxTests = 2000
 // ParseTests reads a file of tests. Its errors are those of Parse.
 func ParseTests(file string, data []byte) (*Tests, error) {
 	ts := &Tests{File: file}
-	r := &reader{file: file}
-	r.read(data, ts)
-	if len(r.errs) == 0 {
+	r := yamlread.New(file)
+	r.Read(data, ts)
+	if r.OK() {
 		if n := len(ts.Tests); n == 0 || n > maxTests {
-			r.fail(ts.Pos, fmt.Sprintf("%d tests; there must be 1 to %d", n, maxTests), "")
+			r.Fail(ts.Pos, fmt.Sprintf("%d tests; there must be 1 to %d", n, maxTests), "")
 		}
 		for i := range ts.Tests {
 			ts.Tests[i].check(r)
 		}
 	}
-	if err := errors.Join(r.errs...); err != nil {
+	if err := r.Err(); err != nil {
 		return nil, err
 	}
 	return ts, nil
 }
 
-func (t *Test) check(r *reader) {
+func (t *Test) check(r *yamlread.Reader) {
 	if t.Name == "" || len(t.Name) > 120 || strings.ContainsAny(t.Name, "\n\r") {
-		r.fail(t.Pos, "a test needs a name of one line, at most 120 bytes", "")
+		r.Fail(t.Pos, "a test needs a name of one line, at most 120 bytes", "")
 	}
 	for _, fs := range [][]FindingFact{t.Findings, t.Base} {
 		for i := range fs {
 			f := &fs[i]
 			if _, ok := f.pkg(); !ok {
-				r.fail(f.Pos, fmt.Sprintf("%q is not a package", clip(f.Package, 40)), "write it as type/name@version, such as npm/left-pad@1.3.0")
+				r.Fail(f.Pos, fmt.Sprintf("%q is not a package", yamlread.Clip(f.Package, 40)), "write it as type/name@version, such as npm/left-pad@1.3.0")
 			}
 			if f.Fix == "" && f.Command == "" && f.FixedFor != nil {
-				r.fail(f.Pos, "fixedFor without a fix", "")
+				r.Fail(f.Pos, "fixedFor without a fix", "")
 			}
 			switch esclusa.VEXStatus(f.VEX) {
 			case "", esclusa.VEXNotAffected, esclusa.VEXAffected, esclusa.VEXFixed, esclusa.VEXInvestigating:
 			default:
-				r.fail(f.Pos, fmt.Sprintf("unknown VEX status %q", clip(f.VEX, 40)), "it is not_affected, affected, fixed or under_investigation")
+				r.Fail(f.Pos, fmt.Sprintf("unknown VEX status %q", yamlread.Clip(f.VEX, 40)), "it is not_affected, affected, fixed or under_investigation")
 			}
 		}
 	}

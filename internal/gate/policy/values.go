@@ -8,37 +8,25 @@ import (
 	"time"
 
 	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/internal/yamlread"
 	"github.com/goccy/go-yaml/ast"
 )
 
 // Decision is what a rule may decide: deny or warn.
 type Decision esclusa.Decision
 
-func (d *Decision) decodeText(s string) error {
+func (d *Decision) DecodeText(s string) error {
 	switch s {
 	case "deny":
 		*d = Decision(esclusa.Deny)
 	case "warn":
 		*d = Decision(esclusa.Warn)
 	case "allow":
-		return hinted{"a rule cannot allow", "what no rule refuses passes; what a rule refuses passes by an exception, which has an owner and an end"}
+		return yamlread.Hinted{"a rule cannot allow", "what no rule refuses passes; what a rule refuses passes by an exception, which has an owner and an end"}
 	default:
-		return hinted{fmt.Sprintf("%q is not deny or warn", clip(s, 20)), ""}
+		return yamlread.Hinted{fmt.Sprintf("%q is not deny or warn", yamlread.Clip(s, 20)), ""}
 	}
 	return nil
-}
-
-// word checks a text against the words that a field may hold.
-func word[T ~string](into *T, s string, words []T) error {
-	if slices.Contains(words, T(s)) {
-		*into = T(s)
-		return nil
-	}
-	all := make([]string, len(words))
-	for i, w := range words {
-		all[i] = string(w)
-	}
-	return hinted{fmt.Sprintf("unknown word %q", clip(s, 40)), didYouMean(s, all)}
 }
 
 // Kind is a kind of finding.
@@ -49,14 +37,14 @@ var kinds = []Kind{
 	Kind(esclusa.KindSecret), Kind(esclusa.KindMisconfiguration), Kind(esclusa.KindNotice),
 }
 
-func (k *Kind) decodeText(s string) error { return word(k, s, kinds) }
+func (k *Kind) DecodeText(s string) error { return yamlread.Word(k, s, kinds) }
 
 // Reach is an answer of reachability; "unknown" is nothing proved.
 type Reach string
 
 var reaches = []Reach{"unknown", Reach(esclusa.ReachLinked), Reach(esclusa.ReachAbsent)}
 
-func (k *Reach) decodeText(s string) error { return word(k, s, reaches) }
+func (k *Reach) DecodeText(s string) error { return yamlread.Word(k, s, reaches) }
 
 // Of says whether a finding has this answer.
 func (k Reach) Of(f *esclusa.Finding) bool {
@@ -68,7 +56,7 @@ type Origin string
 
 var origins = []Origin{"unknown", Origin(esclusa.OriginBase), Origin(esclusa.OriginOwn)}
 
-func (o *Origin) decodeText(s string) error { return word(o, s, origins) }
+func (o *Origin) DecodeText(s string) error { return yamlread.Word(o, s, origins) }
 
 // Of says whether a finding has this origin.
 func (o Origin) Of(f *esclusa.Finding) bool {
@@ -83,7 +71,7 @@ var scopes = []Scope{
 	Scope(esclusa.GapSystem), Scope(esclusa.GapLayer),
 }
 
-func (s *Scope) decodeText(t string) error { return word(s, t, scopes) }
+func (s *Scope) DecodeText(t string) error { return yamlread.Word(s, t, scopes) }
 
 // Compare is a number with a comparison: ">= 9".
 type Compare struct {
@@ -91,11 +79,11 @@ type Compare struct {
 	Value float64
 }
 
-func (c *Compare) decodeText(s string) error {
+func (c *Compare) DecodeText(s string) error {
 	op, rest := operator(s)
 	v, err := strconv.ParseFloat(rest, 64)
 	if op == "" || err != nil || v != v {
-		return hinted{fmt.Sprintf("%q is not a comparison", clip(s, 20)), `write it as ">= 9" or "< 0.5", in quotes`}
+		return yamlread.Hinted{fmt.Sprintf("%q is not a comparison", yamlread.Clip(s, 20)), `write it as ">= 9" or "< 0.5", in quotes`}
 	}
 	*c = Compare{op, v}
 	return nil
@@ -127,7 +115,7 @@ func operator(s string) (op, rest string) {
 // Severities are the severities that a rule means, one bit each.
 type Severities uint8
 
-func (s *Severities) decodeText(t string) error {
+func (s *Severities) DecodeText(t string) error {
 	op, w := operator(t)
 	bound, err := severity(w)
 	if err != nil {
@@ -152,7 +140,7 @@ var severityWords = []string{"unknown", "none", "low", "medium", "high", "critic
 func severity(w string) (esclusa.Severity, error) {
 	i := slices.Index(severityWords, w)
 	if i < 0 {
-		return 0, hinted{fmt.Sprintf("unknown severity %q", clip(w, 20)), didYouMean(w, severityWords) + ` (write "high" or ">= high")`}
+		return 0, yamlread.Hinted{fmt.Sprintf("unknown severity %q", yamlread.Clip(w, 20)), yamlread.DidYouMean(w, severityWords) + ` (write "high" or ">= high")`}
 	}
 	return esclusa.Severity(i), nil
 }
@@ -162,9 +150,9 @@ type Span time.Duration
 
 const day = 24 * time.Hour
 
-func (d *Span) decodeText(s string) error {
+func (d *Span) DecodeText(s string) error {
 	units := map[byte]time.Duration{'h': time.Hour, 'd': day, 'w': 7 * day}
-	bad := hinted{fmt.Sprintf("%q is not a length of time", clip(s, 20)), "write it as 14d, 36h or 2w"}
+	bad := yamlread.Hinted{fmt.Sprintf("%q is not a length of time", yamlread.Clip(s, 20)), "write it as 14d, 36h or 2w"}
 	if len(s) < 2 || units[s[len(s)-1]] == 0 {
 		return bad
 	}
@@ -189,14 +177,14 @@ type Grace [esclusa.SeverityCritical + 1]Span
 
 // decodeNode reads one span for all, or one for each severity; a severity
 // that is not named has none.
-func (g *Grace) decodeNode(r *reader, n ast.Node) {
+func (g *Grace) DecodeNode(r *yamlread.Reader, n ast.Node, what string) {
 	switch n.(type) {
 	case *ast.MappingNode, *ast.MappingValueNode:
 	default:
 		var all Span
-		if s, ok := r.text(n, "grace"); ok {
-			if err := all.decodeText(s); err != nil {
-				r.failErr(pos(n), fmt.Errorf("grace: %w", err))
+		if s, ok := r.Text(n, "grace"); ok {
+			if err := all.DecodeText(s); err != nil {
+				r.FailErr(yamlread.PosOf(n), fmt.Errorf("grace: %w", err))
 			}
 		}
 		for i := range g {
@@ -204,19 +192,19 @@ func (g *Grace) decodeNode(r *reader, n ast.Node) {
 		}
 		return
 	}
-	entries, _ := r.entries(n, "grace")
+	entries, _ := r.Entries(n, "grace")
 	for _, e := range entries {
-		sev, err := severity(key(e))
+		sev, err := severity(yamlread.Key(e))
 		if err != nil {
-			r.failErr(pos(e.Key), fmt.Errorf("grace: %w", err))
+			r.FailErr(yamlread.PosOf(e.Key), fmt.Errorf("grace: %w", err))
 			continue
 		}
-		s, ok := r.text(e.Value, "grace "+key(e))
+		s, ok := r.Text(e.Value, "grace "+yamlread.Key(e))
 		if !ok {
 			continue
 		}
-		if err := g[sev].decodeText(s); err != nil {
-			r.failErr(pos(e.Value), fmt.Errorf("grace %s: %w", key(e), err))
+		if err := g[sev].DecodeText(s); err != nil {
+			r.FailErr(yamlread.PosOf(e.Value), fmt.Errorf("grace %s: %w", yamlread.Key(e), err))
 		}
 	}
 }
@@ -227,7 +215,7 @@ type Date struct {
 	Day bool // written without an hour
 }
 
-func (d *Date) decodeText(s string) error {
+func (d *Date) DecodeText(s string) error {
 	for _, layout := range []string{time.DateOnly, time.RFC3339} {
 		t, err := time.Parse(layout, s)
 		if err == nil && t.Year() >= 2000 && t.Year() < 2200 {
@@ -235,7 +223,7 @@ func (d *Date) decodeText(s string) error {
 			return nil
 		}
 	}
-	return hinted{fmt.Sprintf("%q is not a date", clip(s, 30)), "write it as 2026-11-24"}
+	return yamlread.Hinted{fmt.Sprintf("%q is not a date", yamlread.Clip(s, 30)), "write it as 2026-11-24"}
 }
 
 // End is the moment after the last that the date names: a day counts whole.
@@ -252,12 +240,12 @@ type Pattern string
 
 const maxPattern = 256
 
-func (p *Pattern) decodeText(s string) error {
+func (p *Pattern) DecodeText(s string) error {
 	if strings.TrimSpace(s) == "" {
-		return hinted{"a pattern is empty", ""}
+		return yamlread.Hinted{"a pattern is empty", ""}
 	}
 	if len(s) > maxPattern {
-		return hinted{fmt.Sprintf("a pattern has %d bytes; at most %d are read", len(s), maxPattern), ""}
+		return yamlread.Hinted{fmt.Sprintf("a pattern has %d bytes; at most %d are read", len(s), maxPattern), ""}
 	}
 	*p = Pattern(s)
 	return nil

@@ -1,4 +1,15 @@
-package policy
+// Package yamlread reads the YAML files that people edit (policies, rules,
+// sequences) into Go structs. A key that no struct has, a value of another
+// shape, a word that is none of the known ones: each is an error with file,
+// line and column, and with advice where there is some. All mistakes of a file
+// are told at once, up to a limit.
+//
+// The text is outside text: size, nesting and lists are bounded, and what
+// makes YAML surprising (anchors, tags, merges) is refused.
+//
+// It is ours because go-yaml's own decoder stops at the first error and keeps
+// no positions for the checks that follow. Start with New.
+package yamlread
 
 import (
 	"errors"
@@ -16,12 +27,12 @@ import (
 // Limits of one file. They are far above what people write; the parser's time
 // grows with the square of the nesting, so nesting is counted before it runs.
 const (
-	maxFile   = 1 << 20 // bytes
+	MaxFile   = 1 << 20 // bytes
 	maxDepth  = 24      // flow brackets open at once
 	maxIndent = 120     // column where a block may begin
-	maxList   = 5000    // entries of one list
-	maxText   = 4096    // bytes of one text
-	maxErrors = 20      // errors told at once
+	MaxList   = 5000    // entries of one list
+	MaxText   = 4096    // bytes of one text
+	MaxErrors = 20      // errors told at once
 )
 
 // Pos is a place in a file, both counted from 1.
@@ -43,31 +54,41 @@ func (e *Error) Error() string {
 	return s
 }
 
-// reader walks a parsed file into Go structs by their yaml tags: a key that
-// no struct has is an error with a place, and so is a value of another shape.
-// It is ours because go-yaml's own decoder stops at the first error and keeps
-// no positions for the checks that follow.
-type reader struct {
+// Reader walks a parsed file into Go structs by their yaml tags, and collects
+// what is wrong. A struct with a field Pos is told its place.
+type Reader struct {
 	file  string
 	lines []string // of the source, for places inside block texts
 	errs  []error
 }
 
-// scalar is a value written as one word or phrase.
-type scalar interface{ decodeText(s string) error }
+// New is a reader of one file; the name stands in its errors.
+func New(file string) *Reader { return &Reader{file: file} }
 
-// node is a value that reads its own shape.
-type node interface{ decodeNode(r *reader, n ast.Node) }
+// OK says that nothing is wrong so far.
+func (r *Reader) OK() bool { return len(r.errs) == 0 }
 
-// hinted is an error with advice, as scalars give it.
-type hinted struct{ msg, hint string }
+// Err joins an *Error for each thing wrong, in the order found; nil if there
+// is none.
+func (r *Reader) Err() error { return errors.Join(r.errs...) }
 
-func (h hinted) Error() string { return h.msg }
+// Scalar is a value written as one word or phrase. Its errors may be Hinted.
+type Scalar interface{ DecodeText(s string) error }
 
-// read fills the struct that into points to. What is wrong is in r.errs.
-func (r *reader) read(data []byte, into any) {
-	if len(data) > maxFile {
-		r.fail(Pos{1, 1}, fmt.Sprintf("the file has %d bytes; at most %d are read", len(data), maxFile), "")
+// Node is a value that reads its own shape; what names it in messages.
+type Node interface {
+	DecodeNode(r *Reader, n ast.Node, what string)
+}
+
+// Hinted is an error with advice, as scalars give it.
+type Hinted struct{ Msg, Hint string }
+
+func (h Hinted) Error() string { return h.Msg }
+
+// Read fills the struct that into points to. What is wrong is in Err.
+func (r *Reader) Read(data []byte, into any) {
+	if len(data) > MaxFile {
+		r.Fail(Pos{1, 1}, fmt.Sprintf("the file has %d bytes; at most %d are read", len(data), MaxFile), "")
 		return
 	}
 	r.lines = strings.Split(string(data), "\n")
@@ -78,12 +99,12 @@ func (r *reader) read(data []byte, into any) {
 	r.value(body, reflect.ValueOf(into).Elem(), "the file")
 }
 
-func (r *reader) parse(data []byte) (body ast.Node) {
-	// The YAML library panics on some malformed texts; a policy from outside
-	// must not end the process that judges images.
+func (r *Reader) parse(data []byte) (body ast.Node) {
+	// The YAML library panics on some malformed texts; a file from outside
+	// must not end the process.
 	defer func() {
 		if p := recover(); p != nil {
-			r.fail(Pos{1, 1}, "this is not readable as YAML", "")
+			r.Fail(Pos{1, 1}, "this is not readable as YAML", "")
 			body = nil
 		}
 	}()
@@ -101,20 +122,20 @@ func (r *reader) parse(data []byte) (body ast.Node) {
 			continue
 		}
 		if body != nil {
-			r.fail(pos(d.Body), "a second document begins here; one file holds one", "remove the line ---")
+			r.Fail(PosOf(d.Body), "a second document begins here; one file holds one", "remove the line ---")
 			return nil
 		}
 		body = d.Body
 	}
 	if body == nil {
-		r.fail(Pos{1, 1}, "the file is empty", "")
+		r.Fail(Pos{1, 1}, "the file is empty", "")
 	}
 	return body
 }
 
 // tame refuses what makes YAML surprising (anchors, aliases, tags, merges)
 // and nesting that no person writes.
-func (r *reader) tame(tokens token.Tokens) bool {
+func (r *Reader) tame(tokens token.Tokens) bool {
 	depth := 0
 	for _, t := range tokens {
 		at := Pos{1, 1}
@@ -123,7 +144,7 @@ func (r *reader) tame(tokens token.Tokens) bool {
 		}
 		switch t.Type {
 		case token.AnchorType, token.AliasType, token.TagType, token.MergeKeyType, token.DirectiveType:
-			r.fail(at, fmt.Sprintf("%q is YAML that is not read here", clip(t.Value, 20)), "put the text in quotes, or write the value out")
+			r.Fail(at, fmt.Sprintf("%q is YAML that is not read here", Clip(t.Value, 20)), "put the text in quotes, or write the value out")
 			return false
 		case token.SequenceStartType, token.MappingStartType:
 			depth++
@@ -135,14 +156,14 @@ func (r *reader) tame(tokens token.Tokens) bool {
 			}
 		}
 		if depth > maxDepth {
-			r.fail(at, "this is nested too deep", "")
+			r.Fail(at, "this is nested too deep", "")
 			return false
 		}
 	}
 	return true
 }
 
-func (r *reader) syntax(err error) {
+func (r *Reader) syntax(err error) {
 	at, msg := Pos{1, 1}, "this is not readable as YAML"
 	var y yaml.Error
 	if errors.As(err, &y) {
@@ -155,41 +176,44 @@ func (r *reader) syntax(err error) {
 	if line := r.line(at.Line); strings.Contains(line, ": >") || strings.Contains(line, ": *") || strings.Contains(line, ": !") {
 		hint = `put the value in quotes, as in severity: ">= high"`
 	}
-	r.fail(at, msg, hint)
+	r.Fail(at, msg, hint)
 }
 
-func (r *reader) line(n int) string {
+func (r *Reader) line(n int) string {
 	if n < 1 || n > len(r.lines) {
 		return ""
 	}
 	return r.lines[n-1]
 }
 
-func (r *reader) fail(at Pos, msg, hint string) {
+// Fail notes one thing wrong; after MaxErrors it only says that there is more.
+func (r *Reader) Fail(at Pos, msg, hint string) {
 	switch {
-	case len(r.errs) < maxErrors:
+	case len(r.errs) < MaxErrors:
 		r.errs = append(r.errs, &Error{File: r.file, Pos: at, Message: msg, Hint: hint})
-	case len(r.errs) == maxErrors:
+	case len(r.errs) == MaxErrors:
 		r.errs = append(r.errs, &Error{File: r.file, Pos: at, Message: "and more"})
 	}
 }
 
-func (r *reader) failErr(at Pos, err error) {
-	var h hinted
+// FailErr is Fail with the words, and the advice, of an error.
+func (r *Reader) FailErr(at Pos, err error) {
+	var h Hinted
 	errors.As(err, &h)
-	r.fail(at, err.Error(), h.hint)
+	r.Fail(at, err.Error(), h.Hint)
 }
 
-func pos(n ast.Node) Pos {
+// PosOf is the place of a node: of a mapping, that of its first key.
+func PosOf(n ast.Node) Pos {
 	// A mapping's own token is its first colon: its first key is the place
 	// that people look for.
 	switch v := n.(type) {
 	case *ast.MappingNode:
 		if !v.IsFlowStyle && len(v.Values) > 0 {
-			return pos(v.Values[0].Key)
+			return PosOf(v.Values[0].Key)
 		}
 	case *ast.MappingValueNode:
-		return pos(v.Key)
+		return PosOf(v.Key)
 	}
 	if t := n.GetToken(); t != nil && t.Position != nil {
 		return Pos{max(1, t.Position.Line), max(1, t.Position.Column)}
@@ -198,20 +222,20 @@ func pos(n ast.Node) Pos {
 }
 
 // value reads n into v; what names the thing in messages.
-func (r *reader) value(n ast.Node, v reflect.Value, what string) {
+func (r *Reader) value(n ast.Node, v reflect.Value, what string) {
 	if v.Kind() == reflect.Pointer {
 		v.Set(reflect.New(v.Type().Elem()))
 		r.value(n, v.Elem(), what)
 		return
 	}
 	switch x := v.Addr().Interface().(type) {
-	case node:
-		x.decodeNode(r, n)
+	case Node:
+		x.DecodeNode(r, n, what)
 		return
-	case scalar:
-		if s, ok := r.text(n, what); ok {
-			if err := x.decodeText(s); err != nil {
-				r.failErr(pos(n), fmt.Errorf("%s: %w", what, err))
+	case Scalar:
+		if s, ok := r.Text(n, what); ok {
+			if err := x.DecodeText(s); err != nil {
+				r.FailErr(PosOf(n), fmt.Errorf("%s: %w", what, err))
 			}
 		}
 		return
@@ -222,25 +246,25 @@ func (r *reader) value(n ast.Node, v reflect.Value, what string) {
 	case reflect.Slice:
 		r.list(n, v, what)
 	case reflect.String:
-		if s, ok := r.text(n, what); ok {
+		if s, ok := r.Text(n, what); ok {
 			v.SetString(s)
 		}
 	case reflect.Bool:
 		b, ok := n.(*ast.BoolNode)
 		if !ok {
-			r.fail(pos(n), what+" must be true or false", "")
+			r.Fail(PosOf(n), what+" must be true or false", "")
 			return
 		}
 		v.SetBool(b.Value)
 	case reflect.Map:
 		r.texts(n, v, what)
 	default:
-		panic("policy: no reading of " + v.Type().String())
+		panic("yamlread: no reading of " + v.Type().String())
 	}
 }
 
-// text is a scalar as it was written: 1.10 stays "1.10".
-func (r *reader) text(n ast.Node, what string) (string, bool) {
+// Text is a scalar as it was written: 1.10 stays "1.10".
+func (r *Reader) Text(n ast.Node, what string) (string, bool) {
 	var s string
 	switch x := n.(type) {
 	case *ast.StringNode:
@@ -250,27 +274,27 @@ func (r *reader) text(n ast.Node, what string) (string, bool) {
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
 		s = n.GetToken().Value
 	case *ast.NullNode:
-		r.fail(pos(n), what+" is empty", "")
+		r.Fail(PosOf(n), what+" is empty", "")
 		return "", false
 	default:
-		r.fail(pos(n), what+" must be a single value", "")
+		r.Fail(PosOf(n), what+" must be a single value", "")
 		return "", false
 	}
-	if len(s) > maxText {
-		r.fail(pos(n), fmt.Sprintf("%s has %d bytes; at most %d are read", what, len(s), maxText), "")
+	if len(s) > MaxText {
+		r.Fail(PosOf(n), fmt.Sprintf("%s has %d bytes; at most %d are read", what, len(s), MaxText), "")
 		return "", false
 	}
 	return s, true
 }
 
-func (r *reader) list(n ast.Node, v reflect.Value, what string) {
+func (r *Reader) list(n ast.Node, v reflect.Value, what string) {
 	s, ok := n.(*ast.SequenceNode)
 	if !ok {
-		r.fail(pos(n), what+" must be a list", "write it as [one, two], or one entry a line after a dash")
+		r.Fail(PosOf(n), what+" must be a list", "write it as [one, two], or one entry a line after a dash")
 		return
 	}
-	if len(s.Values) > maxList {
-		r.fail(pos(n), fmt.Sprintf("%s has %d entries; at most %d are read", what, len(s.Values), maxList), "")
+	if len(s.Values) > MaxList {
+		r.Fail(PosOf(n), fmt.Sprintf("%s has %d entries; at most %d are read", what, len(s.Values), MaxList), "")
 		return
 	}
 	out := reflect.MakeSlice(v.Type(), len(s.Values), len(s.Values))
@@ -280,22 +304,22 @@ func (r *reader) list(n ast.Node, v reflect.Value, what string) {
 	v.Set(out)
 }
 
-func (r *reader) texts(n ast.Node, v reflect.Value, what string) {
-	entries, ok := r.entries(n, what)
+func (r *Reader) texts(n ast.Node, v reflect.Value, what string) {
+	entries, ok := r.Entries(n, what)
 	if !ok {
 		return
 	}
 	out := reflect.MakeMap(v.Type())
 	for _, e := range entries {
 		val := reflect.New(v.Type().Elem()).Elem()
-		r.value(e.Value, val, what+" "+key(e))
-		out.SetMapIndex(reflect.ValueOf(key(e)), val)
+		r.value(e.Value, val, what+" "+Key(e))
+		out.SetMapIndex(reflect.ValueOf(Key(e)), val)
 	}
 	v.Set(out)
 }
 
-// entries are the keys and values of a mapping.
-func (r *reader) entries(n ast.Node, what string) ([]*ast.MappingValueNode, bool) {
+// Entries are the keys and values of a mapping.
+func (r *Reader) Entries(n ast.Node, what string) ([]*ast.MappingValueNode, bool) {
 	switch m := n.(type) {
 	case *ast.MappingNode:
 		return m.Values, true
@@ -306,69 +330,71 @@ func (r *reader) entries(n ast.Node, what string) ([]*ast.MappingValueNode, bool
 	if _, empty := n.(*ast.NullNode); empty {
 		hint = "write " + what + ": {} to name none"
 	}
-	r.fail(pos(n), what+" must be keys with values", hint)
+	r.Fail(PosOf(n), what+" must be keys with values", hint)
 	return nil, false
 }
 
-func key(e *ast.MappingValueNode) string {
+// Key is the key of an entry.
+func Key(e *ast.MappingValueNode) string {
 	if t := e.Key.GetToken(); t != nil {
 		return t.Value
 	}
 	return ""
 }
 
-func (r *reader) fields(n ast.Node, v reflect.Value, what string) {
+func (r *Reader) fields(n ast.Node, v reflect.Value, what string) {
 	if f := v.FieldByName("Pos"); f.IsValid() {
-		f.Set(reflect.ValueOf(pos(n)))
+		f.Set(reflect.ValueOf(PosOf(n)))
 	}
-	entries, ok := r.entries(n, what)
+	entries, ok := r.Entries(n, what)
 	if !ok {
 		return
 	}
-	known := fieldsOf(v.Type())
+	known := FieldsOf(v.Type())
 	seen := map[string]bool{}
 	for _, e := range entries {
-		k := key(e)
+		k := Key(e)
 		f, ok := known[k]
 		if !ok {
-			r.fail(pos(e.Key), fmt.Sprintf("unknown key %q in %s", clip(k, 40), what), didYouMean(k, names(v.Type())))
+			r.Fail(PosOf(e.Key), fmt.Sprintf("unknown key %q in %s", Clip(k, 40), what), DidYouMean(k, Names(v.Type())))
 			continue
 		}
 		seen[k] = true
 		if e.Value == nil {
-			r.fail(pos(e.Key), k+" is empty", "")
+			r.Fail(PosOf(e.Key), k+" is empty", "")
 			continue
 		}
-		r.value(e.Value, v.Field(f.index), k)
+		r.value(e.Value, v.Field(f.Index), k)
 	}
-	for _, k := range names(v.Type()) {
-		if known[k].required && !seen[k] {
-			r.fail(pos(n), fmt.Sprintf("%s has no %s", what, k), "")
+	for _, k := range Names(v.Type()) {
+		if known[k].Required && !seen[k] {
+			r.Fail(PosOf(n), fmt.Sprintf("%s has no %s", what, k), "")
 		}
 	}
 }
 
-// field is a struct field as its tags describe it: `yaml:"name,required"` and
-// `doc:"…"` for the schema.
-type field struct {
-	index    int
-	required bool
-	doc      string
+// Field is a struct field as its tags describe it: `yaml:"name,required"` and
+// `doc:"…"` for schemas.
+type Field struct {
+	Index    int
+	Required bool
+	Doc      string
 }
 
-func fieldsOf(t reflect.Type) map[string]field {
-	out := map[string]field{}
+// FieldsOf are the fields of a struct by their keys.
+func FieldsOf(t reflect.Type) map[string]Field {
+	out := map[string]Field{}
 	for i := range t.NumField() {
 		name, opt, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
 		if name != "" {
-			out[name] = field{i, opt == "required", t.Field(i).Tag.Get("doc")}
+			out[name] = Field{i, opt == "required", t.Field(i).Tag.Get("doc")}
 		}
 	}
 	return out
 }
 
-// names are the keys of a struct in its own order.
-func names(t reflect.Type) []string {
+// Names are the keys of a struct in its own order.
+func Names(t reflect.Type) []string {
 	var out []string
 	for i := range t.NumField() {
 		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ","); name != "" {
@@ -378,11 +404,11 @@ func names(t reflect.Type) []string {
 	return out
 }
 
-// didYouMean names the nearest word, or all of them when none is near.
-func didYouMean(word string, words []string) string {
+// DidYouMean names the nearest word, or all of them when none is near.
+func DidYouMean(word string, words []string) string {
 	best, least := "", 1+min(len(word), 20)/2
 	for _, w := range words {
-		if d := distance(strings.ToLower(clip(word, 40)), w); d < least {
+		if d := distance(strings.ToLower(Clip(word, 40)), w); d < least {
 			best, least = w, d
 		}
 	}
@@ -418,7 +444,8 @@ func distance(a, b string) int {
 	return rows[len(a)][len(b)]
 }
 
-func clip(s string, n int) string {
+// Clip shortens a text from outside for a message.
+func Clip(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
