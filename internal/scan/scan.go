@@ -233,7 +233,7 @@ func (s *Scanner) report(start time.Time, image esclusa.Image, held *contents.Co
 	image.Distro = held.Distro
 	r := &esclusa.Report{
 		Start: esclusa.Start{Stream: esclusa.StreamVersion, Tool: s.Tool, At: start.UTC()},
-		Image: image, Feeds: s.Feeds, Packages: held.Packages,
+		Image: masked(image), Feeds: s.Feeds, Packages: held.Packages,
 		Findings: held.Findings, Gaps: append(held.Gaps, s.Gaps...), End: end,
 	}
 	s.match(r, held.Symbols)

@@ -13,7 +13,7 @@ const maxHistory = 2000
 
 // Image judges the configuration and the history of an image; it reads no
 // file.
-type Image struct{}
+type Image struct{ mask func(string) string }
 
 // Spec claims nothing.
 func (Image) Spec() layer.Spec {
@@ -24,7 +24,7 @@ func (Image) Spec() layer.Spec {
 func (Image) Read(*layer.File) (layer.Result, error) { return layer.Result{}, nil }
 
 // Judge checks the configuration, then every step of the history.
-func (Image) Judge(v *layer.View) layer.Result {
+func (m Image) Judge(v *layer.View) layer.Result {
 	var res layer.Result
 	if v.Image == nil || v.Image.Kind != esclusa.TargetImage {
 		return res // a folder has no configuration
@@ -34,7 +34,7 @@ func (Image) Judge(v *layer.View) layer.Result {
 		return func(r *rule, evidence string) {
 			if key := r.id + "\x00" + evidence; len(res.Findings) < maxFindings && !seen[key] {
 				seen[key] = true
-				f := r.finding(place, evidence)
+				f := r.finding(place, m.mask(evidence))
 				f.Origin = origin
 				res.Findings = append(res.Findings, f)
 			}

@@ -12,7 +12,7 @@ import (
 const maxFindings = 500
 
 // Dockerfile reads Dockerfiles of source folders.
-type Dockerfile struct{}
+type Dockerfile struct{ mask func(string) string }
 
 // Spec claims Dockerfile, Dockerfile.*, *.Dockerfile and Containerfile.
 func (Dockerfile) Spec() layer.Spec {
@@ -34,7 +34,7 @@ func (Dockerfile) Spec() layer.Spec {
 
 // Read checks every instruction, every stage, and the last stage as the image
 // that comes out.
-func (Dockerfile) Read(f *layer.File) (layer.Result, error) {
+func (d Dockerfile) Read(f *layer.File) (layer.Result, error) {
 	var res layer.Result
 	stages, err := parseDockerfile(string(f.Data))
 	names := map[string]bool{}
@@ -43,7 +43,7 @@ func (Dockerfile) Read(f *layer.File) (layer.Result, error) {
 		add := func(in *instruction) func(*rule, string) {
 			return func(r *rule, evidence string) {
 				if len(res.Findings) < maxFindings {
-					res.Findings = append(res.Findings, r.finding(in.place(f.Path), evidence))
+					res.Findings = append(res.Findings, r.finding(in.place(f.Path), d.mask(evidence)))
 				}
 			}
 		}

@@ -80,7 +80,7 @@ func TestTrivyChecksVectors(t *testing.T) {
 // ids are the checks that refuse a text.
 func ids(t testing.TB, kind, text string) []string {
 	t.Helper()
-	var r layer.Reader = Dockerfile{}
+	var r layer.Reader = Dockerfile{plain}
 	path := "Dockerfile"
 	if kind == "kubernetes" {
 		r, path = Kubernetes{}, "deploy/a.yaml"
