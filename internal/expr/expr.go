@@ -97,8 +97,9 @@ func build(decls []Decl) (*cel.Env, error) {
 
 // Program is a compiled condition. It may be run by many goroutines at once.
 type Program struct {
-	prog cel.Program
-	uses map[string]bool
+	prog  cel.Program
+	uses  map[string]bool
+	needs []Clause
 }
 
 // Compile checks a condition and makes it ready to run. Its errors are *Error,
@@ -126,7 +127,7 @@ func (e *Env) Compile(src string) (*Program, error) {
 	if err != nil {
 		return nil, &Error{1, 1, err.Error()}
 	}
-	p := &Program{prog: prog, uses: map[string]bool{}}
+	p := &Program{prog: prog, uses: map[string]bool{}, needs: needs(checked.NativeRep().Expr())}
 	for _, r := range checked.NativeRep().ReferenceMap() {
 		if r.Name != "" && r.Value == nil {
 			p.uses[r.Name] = true

@@ -3,9 +3,12 @@ package expr
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 type ship struct {
@@ -15,13 +18,24 @@ type ship struct {
 	flags map[string]string
 	built time.Time
 	port  port
+	masts []mast
 }
 
 type port struct{ name string }
 
+type mast struct {
+	name string
+	tall int64
+}
+
 func testEnv() *Env {
 	portType := NewObject("port", Fields{"name": String(func(p *port) string { return p.name })})
+	mastType := NewObject("mast", Fields{
+		"name": String(func(m *mast) string { return m.name }),
+		"tall": Int(func(m *mast) int64 { return m.tall }),
+	})
 	shipType := NewObject("ship", Fields{
+		"masts": Objects(mastType, func(s *ship) []mast { return s.masts }),
 		"name":  String(func(s *ship) string { return s.name }),
 		"tons":  Int(func(s *ship) int64 { return s.tons }),
 		"load":  Number(func(s *ship) float64 { return float64(s.tons) / 2 }),
@@ -56,7 +70,7 @@ func (v *vars) Value(name string) (any, bool) {
 func testVars() *vars {
 	at := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
 	return &vars{
-		ship: &ship{"argo", 700, []string{"jason", "orpheus"}, map[string]string{"owner": "pelias"}, at, port{"iolcus"}},
+		ship: &ship{"argo", 700, []string{"jason", "orpheus"}, map[string]string{"owner": "pelias"}, at, port{"iolcus"}, []mast{{"fore", 20}, {"main", 30}}},
 		home: &port{"iolcus"}, now: at.Add(72 * time.Hour),
 	}
 }
@@ -64,21 +78,27 @@ func testVars() *vars {
 func TestEval(t *testing.T) {
 	env := testEnv()
 	for src, want := range map[string]bool{
-		`ship.name == "argo"`:                              true,
-		`ship.name.startsWith("ar") && ship.tons >= heavy`: true,
-		`ship.tons < heavy`:                                false,
-		`ship.load > 349`:                                  true,
-		`ship.big`:                                         false,
-		`"jason" in ship.crew`:                             true,
-		`ship.crew.exists(c, c.matches("^orph.*$"))`:       true,
-		`ship.crew.size() == 3`:                            false,
-		`"owner" in ship.flags && ship.flags.owner == "x"`: false,
-		`now - ship.built > duration("71h")`:               true,
-		`ship.age > duration("49h")`:                       false,
-		`ship.port.name == home.name`:                      true,
-		`has(ship.port)`:                                   true,
-		`[ship.name, "x"].exists(n, n == "argo")`:          true,
-		`ship.built < timestamp("2026-01-01T00:00:00Z")`:   false,
+		`ship.name == "argo"`:                                   true,
+		`ship.name.startsWith("ar") && ship.tons >= heavy`:      true,
+		`ship.tons < heavy`:                                     false,
+		`ship.load > 349`:                                       true,
+		`ship.big`:                                              false,
+		`"jason" in ship.crew`:                                  true,
+		`ship.crew.exists(c, c.matches("^orph.*$"))`:            true,
+		`ship.crew.size() == 3`:                                 false,
+		`"owner" in ship.flags && ship.flags.owner == "x"`:      false,
+		`now - ship.built > duration("71h")`:                    true,
+		`ship.age > duration("49h")`:                            false,
+		`ship.port.name == home.name`:                           true,
+		`has(ship.port)`:                                        true,
+		`ship.masts.exists(m, m.name == "main" && m.tall > 25)`: true,
+		`ship.masts.all(m, m.tall > 25)`:                        false,
+		`ship.masts[1].name == "main"`:                          true,
+		`ship.masts.size() == 2 && ship.masts == ship.masts`:    true,
+		`ship.masts[0] in ship.masts`:                           true,
+		`ship.masts.filter(m, m.tall > 25).size() == 1`:         true,
+		`[ship.name, "x"].exists(n, n == "argo")`:               true,
+		`ship.built < timestamp("2026-01-01T00:00:00Z")`:        false,
 	} {
 		p, err := env.Compile(src)
 		if err != nil {
@@ -151,6 +171,54 @@ func TestEvalMissingKeyIsAnError(t *testing.T) {
 	}
 }
 
+func TestEvalOutOfAList(t *testing.T) {
+	for _, src := range []string{`ship.masts[2].name == "x"`, `ship.masts[-1].name == "x"`, `(ship.masts + ship.masts).size() == 4`} {
+		p, err := testEnv().Compile(src)
+		if err != nil {
+			t.Errorf("%s: %v", src, err)
+			continue
+		}
+		if got, err := p.Eval(testVars()); err == nil {
+			t.Errorf("%s: got %v without an error", src, got)
+		}
+	}
+}
+
+func TestNeeds(t *testing.T) {
+	argo := Atom{"ship.name", Equal, "argo"}
+	for src, want := range map[string][]Clause{
+		`ship.name == "argo"`:                            {{argo}},
+		`"argo" == ship.name && ship.big`:                {{argo}, {{"ship.big", Equal, true}}},
+		`!ship.big && ship.tons == 7`:                    {{{"ship.big", Equal, false}}, {{"ship.tons", Equal, int64(7)}}},
+		`ship.name in ["argo", "nina"]`:                  {{argo, {"ship.name", Equal, "nina"}}},
+		`"jason" in ship.crew`:                           {{{"ship.crew", Has, "jason"}}},
+		`ship.port.name.startsWith("io")`:                {{{"ship.port.name", Prefix, "io"}}},
+		`ship.name.endsWith("go") || ship.name == "x"`:   {{{"ship.name", Suffix, "go"}, {"ship.name", Equal, "x"}}},
+		`ship.big && (ship.name == "argo" || now > now)`: {{{"ship.big", Equal, true}}},
+		`(ship.name == "argo" && ship.big) || ship.tons == 1`: {
+			{argo, {"ship.tons", Equal, int64(1)}},
+			{{"ship.big", Equal, true}, {"ship.tons", Equal, int64(1)}},
+		},
+		`ship.tons > 5`:                                   nil,
+		`!(ship.name == "argo")`:                          nil,
+		`ship.name != "argo"`:                             nil,
+		`ship.masts.exists(m, m.name == "main")`:          nil,
+		`ship.big ? ship.name == "argo" : ship.tons == 1`: nil,
+		`ship.tons == heavy`:                              nil,
+		`ship.name == ship.port.name`:                     nil,
+		`ship.name in []`:                                 {nil},
+	} {
+		p, err := testEnv().Compile(src)
+		if err != nil {
+			t.Errorf("%s: %v", src, err)
+			continue
+		}
+		if d := cmp.Diff(want, p.Needs()); d != "" {
+			t.Errorf("%s: %s", src, d)
+		}
+	}
+}
+
 func TestUses(t *testing.T) {
 	p, err := testEnv().Compile(`ship.tons > heavy && "a" == ship.name`)
 	if err != nil {
@@ -165,7 +233,8 @@ func FuzzCompile(f *testing.F) {
 	for _, s := range []string{
 		"ship.big", `ship.name.matches("a+")`, "ship.crew.all(c, c == 'x')", "[1,2][5] == 1",
 		`"\u0000" in ship.flags`, "1/0 == 1", "ship", "duration('x') == ship.age", "ship == ship", "type(ship) == ship",
-		"has(ship.crew) ? {1:2} == {} : null == null", "dyn(ship).name == ''", "[ship].exists(s, s.name == 'argo')",
+		"has(ship.crew) ? {1:2} == {} : null == null", "dyn(ship).name == ''", "[ship].exists(s, s.name == 'argo')", "ship.masts.exists(m, m.tall > 3) || ship.name.startsWith('a')",
+		"(ship.name == 'argo' && ship.big) || ship.tons in [700, 1]", "!ship.big && 'jason' in ship.crew",
 	} {
 		f.Add(s)
 	}
@@ -182,6 +251,11 @@ func FuzzCompile(f *testing.F) {
 		ok, err := p.Eval(testVars())
 		if ok && err != nil {
 			t.Fatalf("true and an error: %v", err)
+		}
+		for _, c := range p.Needs() {
+			if ok && !holds(c, testVars().ship) {
+				t.Fatalf("true, although none of %v holds", c)
+			}
 		}
 	})
 }
@@ -219,4 +293,22 @@ func BenchmarkEval(b *testing.B) {
 			b.Fatal(ok, err)
 		}
 	}
+}
+
+// holds computes a clause about a ship by other means.
+func holds(c Clause, s *ship) bool {
+	texts := map[string]string{"ship.name": s.name, "ship.port.name": s.port.name, "home.name": "iolcus", "ship.flags.owner": "pelias"}
+	for _, a := range c {
+		v, _ := a.Value.(string)
+		switch text, ok := texts[a.Path]; {
+		case a.Path == "ship.big" && a.Value == (s.tons > 1000), a.Path == "ship.tons" && a.Value == s.tons,
+			a.Op == Has && a.Path == "ship.crew" && slices.Contains(s.crew, v),
+			a.Op == Has && a.Path == "ship.flags" && s.flags[v] != "",
+			ok && a.Op == Equal && text == v, ok && a.Op == Prefix && strings.HasPrefix(text, v),
+			ok && a.Op == Suffix && strings.HasSuffix(text, v),
+			!ok && a.Path != "ship.big" && a.Path != "ship.tons" && a.Op != Has:
+			return true
+		}
+	}
+	return false
 }
