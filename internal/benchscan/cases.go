@@ -24,6 +24,8 @@ type benchCase struct {
 	cached bool   // the tool may use its cache
 	before string // the image that filled the cache before
 	alone  bool   // of interest for esclusa and tools with a cache of layers
+	// decoders: not scanners are compared, but what unpacks their layers.
+	decoders bool
 }
 
 func (b *bench) cases() []benchCase {
@@ -37,6 +39,7 @@ func (b *bench) cases() []benchCase {
 		{name: "Debian minimal", image: at(debianImage), mode: packages},
 		{name: "3,000,000 empty files", image: at(emptyImage), mode: everything, alone: true},
 		{name: "version", mode: version},
+		{name: "inflate", image: at(largeImage), decoders: true},
 	}
 }
 

@@ -25,14 +25,23 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	b := bench{fresh: map[string]bool{}}
-	var build bool
+	var build, sums bool
+	var decoder string
 	flag.IntVar(&b.rounds, "rounds", 5, "how often each tool runs")
 	flag.StringVar(&b.only, "only", "", "cases whose name contains this")
 	flag.StringVar(&b.page, "page", "docs/performance.md", "page whose table is replaced; empty prints only")
 	flag.BoolVar(&b.alone, "alone", false, "measure esclusa without peers")
 	flag.BoolVar(&build, "build", false, "build the images and stop")
+	flag.StringVar(&decoder, "unpack", "", "unpack the layers of the image named behind with this decoder, and stop")
+	flag.BoolVar(&sums, "sums", false, "with -unpack: write the layers' digests")
 	flag.Parse()
-	if err := b.run(ctx, build); err != nil {
+	var err error
+	if decoder != "" {
+		err = unpackImage(os.Stdout, flag.Arg(0), decoder, sums)
+	} else {
+		err = b.run(ctx, build)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "benchscan:", err)
 		os.Exit(1)
 	}
@@ -71,6 +80,12 @@ func (b *bench) run(ctx context.Context, build bool) error {
 	for _, c := range b.cases() {
 		if !strings.Contains(c.name, b.only) {
 			continue
+		}
+		tools := tools
+		if c.decoders {
+			if tools, err = b.decoders(ctx, c.image); err != nil {
+				return err
+			}
 		}
 		rows, err := b.measure(ctx, c, tools)
 		if err != nil {
@@ -118,8 +133,9 @@ func (b *bench) buildEsclusa(ctx context.Context) (tool, error) {
 	return t, nil
 }
 
-func goBuild(ctx context.Context, out, pkg string) error {
-	c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, pkg)
+func goBuild(ctx context.Context, out, pkg string, flags ...string) error {
+	args := append([]string{"build", "-trimpath", "-ldflags", "-s -w", "-o", out}, flags...)
+	c := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if msg, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s: %w: %s", pkg, err, msg)
