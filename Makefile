@@ -64,5 +64,5 @@ clean: ## what was built
 BPF := $(sort $(shell git ls-files '*.bpf.c' 2>/dev/null))
 bpf: ## the kernel programs, compiled anew (clang, llvm-strip, libbpf-dev)
 	@for f in $(BPF); do d=$$(dirname $$f); n=$$(basename $$f .bpf.c); echo "bpf $$n"; \
-	  (cd $$d && GOPACKAGE=$$n go tool -modfile=$(CURDIR)/tools/go.mod bpf2go -cc clang -strip llvm-strip -target amd64,arm64 -type $${n}_record \
+	  (cd $$d && GOPACKAGE=$$n go tool -modfile=$(CURDIR)/tools/go.mod bpf2go -cc clang -strip llvm-strip -target amd64,arm64 $$(grep -oE "^ESC_RECORD\(\w+\)" $$n.bpf.c | sed -E "s/.*\((.*)\)/-type \1/") \
 	    -output-stem zz_$$n -cflags "-O2 -g -Wall -Werror -I$(CURDIR)/internal/kernel/bpf" $$n $$n.bpf.c -- >/dev/null) || exit 1; done

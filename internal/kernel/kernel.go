@@ -19,8 +19,10 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
 )
 
 // Object is one folder's compiled programs.
@@ -29,6 +31,15 @@ type Object struct {
 	Spec func() (*ebpf.CollectionSpec, error) // of bpf2go
 	// Prepare may set maps and parameters before loading; may be nil.
 	Prepare func(*ebpf.CollectionSpec) error
+	// Optional says that a kernel without what it needs is no error: it is
+	// then named by Set.Missing.
+	Optional bool
+}
+
+// Missing is an optional object that this kernel could not take.
+type Missing struct {
+	Name string
+	Err  error
 }
 
 // Options are what a user may change.
@@ -41,6 +52,8 @@ type Options struct {
 	// Budget is how many records of the activity ring one container may make
 	// in a second; zero is no limit.
 	Budget uint64
+	// Host asks for what processes of the host do, too.
+	Host bool
 }
 
 // Default sizes: 16 MiB hold 40,000 execs, a second of a furious build.
@@ -55,6 +68,7 @@ const (
 	setSelf = iota
 	setHost
 	setBudget
+	setMountNS
 )
 
 // Set is programs in the kernel. Close takes them out.
@@ -63,6 +77,8 @@ type Set struct {
 	loaded []*loaded
 	links  []link.Link
 	cgroup string
+
+	missing []Missing
 }
 
 type loaded struct {
@@ -89,12 +105,28 @@ func Load(o Options, objects ...Object) (_ *Set, err error) {
 		}
 	}
 	for _, obj := range objects {
-		if err := s.load(o, obj); err != nil {
+		err := s.load(o, obj)
+		if err != nil && obj.Optional && unsupported(err) {
+			s.missing = append(s.missing, Missing{obj.Name, err})
+			continue
+		}
+		if err != nil {
 			return nil, fmt.Errorf("load %s: %w", obj.Name, err)
 		}
 	}
 	if len(s.shared) > 0 {
-		settings := map[uint32]uint64{setSelf: uint64(os.Getpid()), setBudget: o.Budget}
+		// The host's mount namespace is that of its first process; where that
+		// one may not be looked at, ours.
+		var ns unix.Stat_t
+		if unix.Stat("/proc/1/ns/mnt", &ns) != nil {
+			if err := unix.Stat("/proc/self/ns/mnt", &ns); err != nil {
+				return nil, fmt.Errorf("read the host's mount namespace: %w", err)
+			}
+		}
+		settings := map[uint32]uint64{setSelf: uint64(os.Getpid()), setBudget: o.Budget, setMountNS: ns.Ino}
+		if o.Host {
+			settings[setHost] = 1
+		}
 		for k, v := range settings {
 			if err := s.shared["esc_settings"].Put(k, v); err != nil {
 				return nil, fmt.Errorf("set up programs: %w", err)
@@ -196,6 +228,14 @@ func (s *Set) attach(l *loaded) error {
 	}
 	return nil
 }
+
+// unsupported tells a kernel that lacks something from a program that is wrong.
+func unsupported(err error) bool {
+	return errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, btf.ErrNotFound) || errors.Is(err, os.ErrPermission)
+}
+
+// Missing are the optional objects that could not be loaded, and why.
+func (s *Set) Missing() []Missing { return s.missing }
 
 // Map is a map of an object, by its name in C; nil when there is none.
 func (s *Set) Map(object, name string) *ebpf.Map {

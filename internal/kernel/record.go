@@ -63,14 +63,15 @@ type Head struct {
 	MountNS uint32
 }
 
-const headSize = 48
+// HeadSize is the size of struct esc_head.
+const HeadSize = 48
 
 var errShort = errors.New("record is shorter than its head says")
 
 // ReadHead reads the head of a record. The bytes come from our own programs;
 // they are checked all the same, since a recording is a file.
 func ReadHead(b []byte) (Head, error) {
-	if len(b) < headSize {
+	if len(b) < HeadSize {
 		return Head{}, errShort
 	}
 	le := binary.LittleEndian
@@ -79,7 +80,7 @@ func ReadHead(b []byte) (Head, error) {
 		Time: le.Uint64(b[8:]), Start: le.Uint64(b[16:]), Cgroup: le.Uint64(b[24:]),
 		PID: le.Uint32(b[32:]), TID: le.Uint32(b[36:]), MountNS: le.Uint32(b[40:]),
 	}
-	if int(h.Size) > len(b) || h.Size < headSize {
+	if int(h.Size) > len(b) || h.Size < HeadSize {
 		return h, errShort
 	}
 	return h, nil

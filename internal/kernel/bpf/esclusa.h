@@ -103,8 +103,9 @@ struct {
 
 /* Settings: index 0 is the sensor's own thread group, which is not reported;
  * index 1 is 1 when processes of the host are wanted; index 2 is the budget of
- * a container, in records a second, of the activity ring (0: none). */
-enum { ESC_SET_SELF = 0, ESC_SET_HOST, ESC_SET_BUDGET, ESC_SETTINGS = 8 };
+ * a container, in records a second, of the activity ring (0: none); index 3
+ * is the host's mount namespace. */
+enum { ESC_SET_SELF = 0, ESC_SET_HOST, ESC_SET_BUDGET, ESC_SET_MNTNS, ESC_SETTINGS = 8 };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, ESC_SETTINGS);
@@ -201,6 +202,20 @@ static __always_inline bool esc_spend(u64 cgroup)
 	return __sync_fetch_and_add(&s->count, 1) < budget;
 }
 
+/*
+ * Is what this task does wanted? A container is told by what makes it one: a
+ * pid, mount or user namespace of its own. That holds before anybody has heard
+ * of the container, so that one that lives for 10 ms is not missed.
+ */
+static __always_inline bool esc_wanted(struct task_struct *t)
+{
+	if (esc_self())
+		return false;
+	return esc_setting(ESC_SET_HOST) || BPF_CORE_READ(t, thread_pid, level) > 0 ||
+	       BPF_CORE_READ(t, nsproxy, mnt_ns, ns.inum) != (u32)esc_setting(ESC_SET_MNTNS) ||
+	       BPF_CORE_READ(t, real_cred, user_ns, level) > 0;
+}
+
 /* A record is written whole (output) or not at all, and counted either way. */
 static __always_inline void esc_output(void *ring, void *record, u32 size, u64 wake)
 {
@@ -214,6 +229,15 @@ static __always_inline void esc_output(void *ring, void *record, u32 size, u64 w
 /* One wake-up an event costs more than the event: the reader looks by itself
  * every few milliseconds. Only a detection wakes it at once. */
 #define esc_emit(ring, record, size) esc_output(ring, record, size, BPF_RB_NO_WAKEUP)
+/* What a process does, as against what it is, has a budget for each container. */
+static __always_inline void esc_act(void *record, u32 size)
+{
+	struct esc_head *h = record;
+	if (esc_spend(h->cgroup))
+		esc_emit(&esc_activity, record, size);
+	else
+		esc_lose(h->kind, ESC_LOSS_BUDGET, h->cgroup);
+}
 #define esc_emit_now(record, size) esc_output(&esc_detection, record, size, BPF_RB_FORCE_WAKEUP)
 
 #endif

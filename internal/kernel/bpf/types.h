@@ -143,7 +143,7 @@ struct task_struct {
 
 /* contexts that are part of the kernel's interface: fixed layout */
 struct bpf_sysctl { u32 write; u32 file_pos; };
-struct bpf_sock;
+
 struct bpf_sock_addr {
 	u32 user_family;
 	u32 user_ip4;

@@ -7,6 +7,10 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"net/netip"
+	"strconv"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/esclusa/esclusa"
 	"github.com/esclusa/esclusa/internal/kernel"
@@ -55,4 +59,41 @@ func Facts(b []byte, p *esclusa.Process) error {
 	}
 	p.Name = CString(b[64:80])
 	return nil
+}
+
+// addrSize is the size of struct esc_addr (bpf/net.h).
+const addrSize = 32
+
+// Address reads struct esc_net into the fields address, port, family and
+// protocol.
+func Address(rec []byte, e *esclusa.Event) error {
+	if len(rec) < kernel.HeadSize+addrSize {
+		return ErrShort
+	}
+	b := rec[kernel.HeadSize:]
+	family, ip := "ip6", netip.AddrFrom16([16]byte(b)).Unmap()
+	if binary.LittleEndian.Uint32(b[16:]) == unix.AF_INET {
+		family, ip = "ip4", netip.AddrFrom4([4]byte(b))
+	}
+	e.Fields = append(e.Fields,
+		esclusa.Text("address", ip.String()), esclusa.Number("port", int64(binary.LittleEndian.Uint16(b[24:]))),
+		esclusa.Text("family", family), esclusa.Text("protocol", protocol(binary.LittleEndian.Uint32(b[20:]))))
+	return nil
+}
+
+// protocol is the name of IANA's protocol number, for those that occur.
+func protocol(n uint32) string {
+	switch n {
+	case unix.IPPROTO_TCP:
+		return "tcp"
+	case unix.IPPROTO_UDP:
+		return "udp"
+	case unix.IPPROTO_ICMP:
+		return "icmp"
+	case unix.IPPROTO_ICMPV6:
+		return "icmp6"
+	case unix.IPPROTO_SCTP:
+		return "sctp"
+	}
+	return strconv.Itoa(int(n))
 }

@@ -3,13 +3,22 @@ package all
 
 import (
 	"github.com/esclusa/esclusa/internal/watch/events"
+	"github.com/esclusa/esclusa/internal/watch/events/bind"
+	"github.com/esclusa/esclusa/internal/watch/events/capability"
+	"github.com/esclusa/esclusa/internal/watch/events/connect"
 	"github.com/esclusa/esclusa/internal/watch/events/exec"
 	"github.com/esclusa/esclusa/internal/watch/events/exit"
 	"github.com/esclusa/esclusa/internal/watch/events/fork"
+	"github.com/esclusa/esclusa/internal/watch/events/iouring"
+	"github.com/esclusa/esclusa/internal/watch/events/signal"
+	"github.com/esclusa/esclusa/internal/watch/events/sysctl"
 )
 
 // Families returns every family. Those of processes are first: without them no
 // other event has a subject.
 func Families() []events.Family {
-	return []events.Family{fork.New(), exec.New(), exit.New()}
+	return []events.Family{
+		fork.New(), exec.New(), exit.New(),
+		connect.New(), bind.New(), sysctl.New(), capability.New(), signal.New(), iouring.New(),
+	}
 }

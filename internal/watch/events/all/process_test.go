@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -165,4 +166,73 @@ func TestLossIsCounted(t *testing.T) {
 			t.Errorf("%s: %d handled and %d counted of at least %d", k, by[k], lost[k], execs)
 		}
 	}
+}
+
+// TestActs: each act is done by a child of the test, and its event seen with
+// its facts. What is done beside it, by the same child, makes no such event.
+func TestActs(t *testing.T) {
+	tester := build(t)
+	for _, tt := range []struct {
+		act  string
+		kind esclusa.EventKind
+		want map[string]any
+	}{
+		{"connect4", esclusa.EventConnect, map[string]any{"address": "127.0.0.1", "port": int64(9), "family": "ip4", "protocol": "tcp"}},
+		{"connect6", esclusa.EventConnect, map[string]any{"address": "::1", "port": int64(9), "family": "ip6", "protocol": "udp"}},
+		{"bind4", esclusa.EventBind, map[string]any{"address": "127.0.0.1", "family": "ip4", "protocol": "tcp"}},
+		{"bind6", esclusa.EventBind, map[string]any{"address": "::1", "family": "ip6", "protocol": "tcp"}},
+		{"sysctl", esclusa.EventSysctl, map[string]any{"name": "net.ipv4.ip_local_port_range"}},
+		{"capability", esclusa.EventCapability, map[string]any{"capability": "net_admin"}},
+		{"iouring", esclusa.EventIOUring, map[string]any{"op": "create", "entries": int64(4)}},
+		{"kill", esclusa.EventSignal, map[string]any{"signal": "SIGCONT", "targetPid": int64(os.Getpid())}},
+		{"nothing", "", nil},
+	} {
+		t.Run(tt.act, func(t *testing.T) {
+			got, _ := record(t, kernel.Options{Host: true}, func() {
+				if out, err := exec.Command(tester, tt.act).CombinedOutput(); err != nil {
+					t.Errorf("%s: %v: %s", tt.act, err, out)
+				}
+			})
+			var acts []esclusa.Event
+			for _, e := range got {
+				if e.Kind == esclusa.EventCapability && tt.act == "sysctl" { // which asks for net_admin
+					continue
+				}
+				switch e.Kind {
+				case esclusa.EventExec, esclusa.EventFork, esclusa.EventExit:
+				case esclusa.EventSignal:
+					// The runtime stops its own threads by signals, inside one process.
+					if f, _ := e.Fields.Get("signal"); f.Text != "SIGURG" {
+						acts = append(acts, e)
+					}
+				default:
+					acts = append(acts, e)
+				}
+			}
+			if tt.kind == "" {
+				if len(acts) > 0 {
+					t.Errorf("%+v", acts)
+				}
+				return
+			}
+			if len(acts) != 1 || acts[0].Kind != tt.kind {
+				t.Fatalf("%+v, want one %s", acts, tt.kind)
+			}
+			for name, want := range tt.want {
+				if f, ok := acts[0].Fields.Get(name); !ok || f.Value() != want {
+					t.Errorf("%s = %v, want %v", name, f, want)
+				}
+			}
+		})
+	}
+}
+
+// build compiles the tester, a small program that does one thing.
+func build(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "tester")
+	if out, err := exec.Command("go", "build", "-o", name, "./testdata/tester.go").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return name
 }
