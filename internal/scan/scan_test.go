@@ -745,3 +745,29 @@ func TestOtherTargets(t *testing.T) {
 		t.Error("a file that is not there is scanned")
 	}
 }
+
+// TestAnyNameOfAnSBOM: a document is known by its content, and the report
+// names the file that is there: in packages, findings and gaps.
+func TestAnyNameOfAnSBOM(t *testing.T) {
+	const document = `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[
+		{"type":"library","name":"left-pad","version":"1.0.0","purl":"pkg:npm/left-pad@1.0.0"},{"type":"library","name":"nobody"}]}`
+	for _, name := range []string{"x.json", "inventory", "x.cdx.json"} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(document), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		r, err := scan.New(config(t, "")).Scan(t.Context(), path, "", oci.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Packages) == 0 || len(r.Findings) == 0 || len(r.Gaps) == 0 {
+			t.Fatalf("%s: %d packages, %d findings, %d gaps", name, len(r.Packages), len(r.Findings), len(r.Gaps))
+		}
+		f := &r.Findings[0]
+		for _, got := range []string{r.Packages[0].Path, f.Path, f.Package.Path, r.Gaps[0].Path} {
+			if got != name {
+				t.Errorf("%q for %q", got, name)
+			}
+		}
+	}
+}

@@ -91,12 +91,18 @@ func (s *Scanner) file(ctx context.Context, name string, info fs.FileInfo) (*esc
 	if err != nil {
 		return nil, err
 	}
-	kind, base := esclusa.TargetSource, filepath.Base(name)
-	if sbom.Is(data) {
-		// The reader goes by name inside of images; here the content tells.
-		kind, base = esclusa.TargetSBOM, sbomName(base)
+	base := filepath.Base(name)
+	if !sbom.Is(data) {
+		return s.File(ctx, base, data, esclusa.TargetSource, name)
 	}
-	return s.File(ctx, base, data, kind, name)
+	// The reader goes by name inside of images; here the content tells. The
+	// report has the name that people know.
+	read := sbomName(base)
+	r, err := s.File(ctx, read, data, esclusa.TargetSBOM, name)
+	if r != nil && read != base {
+		rename(r, read, base)
+	}
+	return r, err
 }
 
 func sbomName(base string) string {
@@ -106,4 +112,25 @@ func sbomName(base string) string {
 		}
 	}
 	return base + ".cdx.json"
+}
+
+// rename gives a file of the report another name.
+func rename(r *esclusa.Report, from, to string) {
+	at := func(p *esclusa.Place) {
+		if p.Path == from {
+			p.Path = to
+		}
+	}
+	for i := range r.Packages {
+		at(&r.Packages[i].Place)
+	}
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		if at(&f.Place); f.Package != nil {
+			at(&f.Package.Place)
+		}
+	}
+	for i := range r.Gaps {
+		at(&r.Gaps[i].Place)
+	}
 }
