@@ -156,15 +156,24 @@ static __always_inline void esc_lose(u16 kind, u16 reason, u64 cgroup)
 }
 
 /*
- * The id of a task's cgroup. On a host with version 1 controllers containers
- * have no cgroup of the unified hierarchy worth the name, so the one of the
- * pids controller is taken; on a unified host that is the same cgroup as any.
+ * A task's cgroup. On a host with version 1 controllers containers have no
+ * cgroup of the unified hierarchy worth the name, so the one of the pids
+ * controller is taken. On a unified host it is the unified one: there the pids
+ * controller may be off at the place where the task is.
  */
-static __always_inline u64 esc_cgroup_id(struct task_struct *t)
+static __always_inline struct cgroup *esc_cgroup(struct task_struct *t)
 {
 	int i = bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id);
-	u64 id = BPF_CORE_READ(t, cgroups, subsys[i], cgroup, kn, id);
-	return id ? id : BPF_CORE_READ(t, cgroups, dfl_cgrp, kn, id);
+	struct cgroup *pids = BPF_CORE_READ(t, cgroups, subsys[i], cgroup), *dfl = BPF_CORE_READ(t, cgroups, dfl_cgrp);
+
+	if (!pids || BPF_CORE_READ(pids, root) == BPF_CORE_READ(dfl, root))
+		return dfl;
+	return pids;
+}
+
+static __always_inline u64 esc_cgroup_id(struct task_struct *t)
+{
+	return BPF_CORE_READ(esc_cgroup(t), kn, id);
 }
 
 static __always_inline void esc_head(struct esc_head *h, u16 kind, struct task_struct *t)

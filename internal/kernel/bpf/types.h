@@ -88,7 +88,8 @@ struct cred {
 };
 
 struct kernfs_node { u64 id; const char *name; struct kernfs_node *parent; };
-struct cgroup { struct kernfs_node *kn; int level; };
+struct cgroup_root;
+struct cgroup { struct kernfs_node *kn; int level; struct cgroup_root *root; };
 struct cgroup_subsys_state { struct cgroup *cgroup; };
 struct css_set { struct cgroup_subsys_state *subsys[16]; struct cgroup *dfl_cgrp; };
 enum cgroup_subsys_id { cpuset_cgrp_id, pids_cgrp_id, memory_cgrp_id };

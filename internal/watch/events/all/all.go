@@ -5,6 +5,7 @@ import (
 	"github.com/esclusa/esclusa/internal/watch/events"
 	"github.com/esclusa/esclusa/internal/watch/events/bind"
 	"github.com/esclusa/esclusa/internal/watch/events/capability"
+	"github.com/esclusa/esclusa/internal/watch/events/cgroup"
 	"github.com/esclusa/esclusa/internal/watch/events/connect"
 	"github.com/esclusa/esclusa/internal/watch/events/exec"
 	"github.com/esclusa/esclusa/internal/watch/events/exit"
@@ -18,7 +19,7 @@ import (
 // other event has a subject.
 func Families() []events.Family {
 	return []events.Family{
-		fork.New(), exec.New(), exit.New(),
+		cgroup.New(), fork.New(), exec.New(), exit.New(),
 		connect.New(), bind.New(), sysctl.New(), capability.New(), signal.New(), iouring.New(),
 	}
 }

@@ -236,3 +236,65 @@ func build(t *testing.T) string {
 	}
 	return name
 }
+
+// TestCgroups: a cgroup is known by its id before the first process is in it,
+// and processes say that id.
+func TestCgroups(t *testing.T) {
+	root := "/sys/fs/cgroup"
+	if _, err := os.Stat(root + "/pids/cgroup.procs"); err == nil {
+		root += "/pids"
+	}
+	dir, err := os.MkdirTemp(root, "esclusa-test-")
+	if err != nil {
+		t.Skip("no cgroup can be made here: ", err)
+	}
+	defer os.Remove(dir)
+	inner := filepath.Join(dir, "inner")
+	var story []string
+	ids := map[string]uint64{}
+	decode := map[kernel.Kind]events.Family{}
+	var objects []kernel.Object
+	for _, f := range all.Families() {
+		decode[f.Record] = f
+		objects = append(objects, f.Object)
+	}
+	set, err := kernel.Load(kernel.Options{}, objects...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		defer cancel()
+		if err := os.Mkdir(inner, 0o755); err != nil {
+			t.Error(err)
+			return
+		}
+		if out, err := exec.Command("/bin/sh", "-c", "echo $$ > "+inner+"/cgroup.procs; exec /bin/true").CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		if err := os.Remove(inner); err != nil {
+			t.Error(err)
+		}
+	}()
+	err = set.Run(ctx, func(h kernel.Head, b []byte) {
+		var e esclusa.Event
+		if err := decode[h.Kind].Decode(b, &e); err != nil {
+			t.Error(err)
+		}
+		switch path, _ := e.Fields.Get("path"); {
+		case h.Kind == kernel.Cgroup && strings.HasSuffix(path.Text, "/inner"):
+			gone, _ := e.Fields.Get("gone")
+			story = append(story, map[int64]string{0: "made", 1: "gone"}[gone.Number])
+			ids["inner"] = h.Cgroup
+		case h.Kind == kernel.Exec && strings.HasSuffix(e.Process.Exe, "true") && h.Cgroup == ids["inner"]:
+			story = append(story, "exec")
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"made", "exec", "gone"}; !slices.Equal(story, want) {
+		t.Errorf("%q, want %q", story, want)
+	}
+}
