@@ -10,6 +10,9 @@ import (
 	"io"
 	"sort"
 
+	"github.com/klauspost/compress/s2"
+
+	"github.com/esclusa/esclusa"
 	"github.com/esclusa/esclusa/internal/inflate"
 )
 
@@ -17,6 +20,10 @@ const (
 	// markEvery is how far apart the places of a SeekTable are at least, in
 	// bytes of the tar. Each costs its window, 32 KiB before it is packed.
 	markEvery = 4 << 20
+	// maxMarks is how many there are at most: every other one goes when there
+	// are more, and they stand twice as far apart from then on.
+	maxMarks   = 1024
+	windowSize = 32 << 10
 	// segmentSize is how much of a blob is checked at once when a part of it
 	// is read.
 	segmentSize = 1 << 20
@@ -32,20 +39,59 @@ var ErrNotSeekable = errors.New("layer cannot be read in parts")
 type SeekTable struct {
 	// Whole says that the blob was read to its end, and was what its digest
 	// says. Only then is the rest of use.
-	Whole bool   `cbor:"1,keyasint"`
-	Size  int64  `cbor:"2,keyasint"`
-	Gzip  bool   `cbor:"3,keyasint"` // else it is the tar itself
-	Marks []Mark `cbor:"4,keyasint,omitempty"`
+	Whole  bool           `cbor:"1,keyasint"`
+	Size   int64          `cbor:"2,keyasint"`
+	Gzip   bool           `cbor:"3,keyasint"` // else it is the tar itself
+	Marks  []Mark         `cbor:"4,keyasint,omitempty"`
+	Digest esclusa.Digest `cbor:"6,keyasint"`
 	// Sums are the hash's states behind each whole segment.
 	Sums [][]byte `cbor:"5,keyasint,omitempty"`
 }
 
-// Mark is inflate.Checkpoint, kept.
+// Mark is inflate.Checkpoint, kept: its window is packed (S2).
 type Mark struct {
 	In     int64  `cbor:"1,keyasint"`
 	Skip   uint8  `cbor:"2,keyasint"`
 	Out    int64  `cbor:"3,keyasint"`
 	Window []byte `cbor:"4,keyasint"`
+}
+
+// Part is a part of a tar, in bytes.
+type Part struct{ From, To int64 }
+
+// Cost is how many bytes of the blob a TarSeeker reads for these parts, which
+// are in rising order.
+func (t *SeekTable) Cost(parts []Part) int64 {
+	var sum, end int64
+	for _, p := range parts {
+		from, to := t.around(p)
+		if from = max(from, end); to > from {
+			sum, end = sum+to-from, to
+		}
+	}
+	return sum
+}
+
+// around is the part of the blob that has to be read for a part of the tar:
+// whole segments.
+func (t *SeekTable) around(p Part) (from, to int64) {
+	from, to = p.From, p.To
+	if t.Gzip {
+		i, j := t.before(p.From), t.before(p.To)+1
+		from, to = 0, t.Size
+		if i >= 0 {
+			from = t.Marks[i].In
+		}
+		if j < len(t.Marks) {
+			to = t.Marks[j].In
+		}
+	}
+	return from / segmentSize * segmentSize, min(t.Size, (to+segmentSize-1)/segmentSize*segmentSize)
+}
+
+// before is the last mark at or before a place of the tar; -1: there is none.
+func (t *SeekTable) before(offset int64) int {
+	return sort.Search(len(t.Marks), func(i int) bool { return t.Marks[i].Out > offset }) - 1
 }
 
 // OpenTarMarked is OpenTar, and fills the table on the way. The table stays
@@ -61,17 +107,31 @@ func (t *SeekTable) watch(v *verifier, s *stream) {
 	if !ok || s.zs != nil {
 		return
 	}
-	t.Size, t.Gzip = v.size, s.inf != nil
+	t.Size, t.Gzip, t.Digest = v.size, s.inf != nil, v.want
 	v.segment = func() {
 		if b, err := state.MarshalBinary(); err == nil {
 			t.Sums = append(t.Sums, b)
 		}
 	}
 	if s.inf != nil {
-		s.inf.Checkpoints(markEvery, func(c inflate.Checkpoint) {
-			t.Marks = append(t.Marks, Mark{In: c.In, Skip: c.Skip, Out: c.Out, Window: bytes.Clone(c.Window)})
-		})
+		t.mark(s.inf, markEvery)
 	}
+}
+
+// mark has the places told from now on.
+func (t *SeekTable) mark(r *inflate.Reader, every int64) {
+	r.Checkpoints(every, func(c inflate.Checkpoint) {
+		t.Marks = append(t.Marks, Mark{In: c.In, Skip: c.Skip, Out: c.Out, Window: s2.Encode(nil, c.Window)})
+		if len(t.Marks) < maxMarks {
+			return
+		}
+		for i := range maxMarks / 2 {
+			t.Marks[i] = t.Marks[2*i+1]
+		}
+		clear(t.Marks[maxMarks/2:])
+		t.Marks = t.Marks[:maxMarks/2]
+		t.mark(r, 2*every)
+	})
 }
 
 // TarSeeker reads a layer's tar in parts. What it gives is checked, but for
@@ -93,7 +153,7 @@ type TarSeeker struct {
 // table or the store does not allow it.
 func (l *Layer) OpenSeeker(ctx context.Context, table *SeekTable) (*TarSeeker, error) {
 	sum := newHash(l.Digest)
-	if !table.Whole || sum == nil || table.Size != l.Size || int64(len(table.Sums)) != table.Size/segmentSize {
+	if !table.Whole || sum == nil || table.Digest != l.Digest || table.Size != l.Size || int64(len(table.Sums)) != table.Size/segmentSize {
 		return nil, ErrNotSeekable
 	}
 	r, err := l.open(ctx)
@@ -113,11 +173,9 @@ func (l *Layer) OpenSeeker(ctx context.Context, table *SeekTable) (*TarSeeker, e
 
 // MoveTo goes to a place of the tar; the next Read begins there.
 func (s *TarSeeker) MoveTo(offset int64) error {
-	marks := s.table.Marks
-	i := sort.Search(len(marks), func(i int) bool { return marks[i].Out > offset }) - 1
-	entry := int64(0)
+	i, entry := s.table.before(offset), int64(0)
 	if i >= 0 {
-		entry = marks[i].Out
+		entry = s.table.Marks[i].Out
 	}
 	if !s.table.Gzip {
 		entry = offset
@@ -149,11 +207,18 @@ func (s *TarSeeker) enter(i int, pos int64) error {
 		s.src = s.inf
 		return s.parts.seek(0)
 	}
-	m := s.table.Marks[i]
+	m := inflate.Checkpoint(s.table.Marks[i])
+	if n, err := s2.DecodedLen(m.Window); err != nil || n > windowSize {
+		return fmt.Errorf("%w: broken mark", ErrNotSeekable)
+	}
+	var err error
+	if m.Window, err = s2.Decode(nil, m.Window); err != nil {
+		return fmt.Errorf("%w: broken mark: %w", ErrNotSeekable, err)
+	}
 	if err := s.parts.seek(m.In); err != nil {
 		return err
 	}
-	s.inf = inflate.Resume(s.parts, inflate.Gzip, inflate.Checkpoint(m))
+	s.inf = inflate.Resume(s.parts, inflate.Gzip, m)
 	s.src = s.inf
 	return nil
 }

@@ -76,12 +76,12 @@ func (f *folder) walk(dir string, depth int) error {
 		return err
 	}
 	if depth > maxDepth {
-		f.gap(dir, "folder", fmt.Errorf("more than %d folders deep", maxDepth))
+		f.gap(byTar, dir, "folder", fmt.Errorf("more than %d folders deep", maxDepth))
 		return nil
 	}
 	d, err := f.root.Open(dir)
 	if err != nil {
-		f.gap(dir, "folder", err)
+		f.gap(byTar, dir, "folder", err)
 		return nil
 	}
 	// In pieces: a folder of a million files is not held as a whole.
@@ -190,7 +190,7 @@ func (f *folder) sameDisk(name string) bool {
 	}
 	skip, gap := pseudo(fsinfo.Type)
 	if gap {
-		f.into.gap(esclusa.Gap{
+		f.into.gap(byTar, esclusa.Gap{
 			Scope: esclusa.GapFile, Place: esclusa.Place{Path: name}, What: "mounted file system",
 			Err: "lies on the network or in user space", Hint: "scan it where it lives",
 		})

@@ -220,7 +220,8 @@ func (w *worker) search(f *File, read mask, into *collector) {
 	}
 	w.hits = s.finder().Find(f.Data, w.hits[:0])
 	if len(w.hits) == cap(w.hits) {
-		into.gap(esclusa.Gap{
+		into.whole()
+		into.gap(bySet, esclusa.Gap{
 			Scope: esclusa.GapFile, Place: esclusa.Place{Path: f.Path}, What: "rest of the file's suspicious words",
 			Err: fmt.Sprintf("more than %d of them", w.pool.limits.Hits),
 		})
@@ -271,7 +272,7 @@ func (c *collector) add(s *Set, i int, m *member, res Result, err error) {
 	path := m.path
 	spec := &s.specs[i]
 	if err != nil {
-		c.gap(unreadable(spec, path, err))
+		c.gap(spec.Name, unreadable(spec, path, err))
 	}
 	owned := make(Hashes, len(res.Owned))
 	for i, p := range res.Owned {
@@ -292,13 +293,16 @@ func (c *collector) add(s *Set, i int, m *member, res Result, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rec.Owned = append(c.rec.Owned, owned...)
+	if len(owned) > 0 && !slices.Contains(c.rec.Owners, spec.Name) {
+		c.rec.Owners = append(c.rec.Owners, spec.Name)
+	}
 	switch {
 	case empty:
 	case len(c.rec.Items) < c.limits.Items:
 		c.rec.Items = append(c.rec.Items, Item{Path: path, Reader: spec.Name, Result: res, seq: m.seq})
 	case !c.cut:
-		c.cut = true
-		c.addGap(esclusa.Gap{
+		c.cut, c.rec.Whole = true, true
+		c.addGap(bySet, esclusa.Gap{
 			Scope: esclusa.GapLayer, What: "files beyond the limit",
 			Err: fmt.Sprintf("more than %d files with packages or findings", c.limits.Items),
 		})
@@ -320,30 +324,39 @@ func unreadable(spec *Spec, path string, err error) esclusa.Gap {
 	return g
 }
 
-func (c *collector) gap(g esclusa.Gap) {
+func (c *collector) gap(by string, g esclusa.Gap) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.addGap(g)
+	c.addGap(by, g)
+}
+
+// whole says that a limit was met: see Record.Whole.
+func (c *collector) whole() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rec.Whole = true
 }
 
 // addGap keeps wide gaps beyond the limit: a flood of broken files must not
 // push out the one that hides a package system.
-func (c *collector) addGap(g esclusa.Gap) {
+func (c *collector) addGap(by string, g esclusa.Gap) {
 	wide := g.Scope == esclusa.GapSystem || g.Scope == esclusa.GapLayer
 	if len(c.rec.Gaps) >= c.limits.Gaps && !(wide && len(c.rec.Gaps) < 2*c.limits.Gaps) {
 		c.lost++
 		return
 	}
-	c.rec.Gaps = append(c.rec.Gaps, g)
+	c.rec.Gaps, c.rec.GapBy = append(c.rec.Gaps, g), append(c.rec.GapBy, by)
 }
 
 // done waits for the workers and closes the record.
 func (c *collector) done() *Record {
 	c.wg.Wait()
 	if c.lost > 0 {
+		c.rec.Whole = true
 		c.rec.Gaps = append(c.rec.Gaps, esclusa.Gap{
 			Scope: esclusa.GapLayer, What: "further gaps", Err: fmt.Sprintf("%d more than are listed", c.lost),
 		})
+		c.rec.GapBy = append(c.rec.GapBy, bySet)
 	}
 	c.rec.finish()
 	return c.rec

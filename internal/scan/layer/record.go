@@ -2,10 +2,12 @@ package layer
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 
@@ -27,7 +29,29 @@ type Record struct {
 	Hardlinks []Link        `cbor:"8,keyasint,omitempty"`
 	Items     []Item        `cbor:"9,keyasint,omitempty"` // by path, then reader
 	Gaps      []esclusa.Gap `cbor:"10,keyasint,omitempty"`
+
+	// What Pool.Reread needs to know of how the record came to be: whose each
+	// gap is (a reader's name, byTar or bySet), the readers, those of them that
+	// filled Owned, and whether something set the record apart from what a
+	// reader alone would say of each file alone: then only the whole layer
+	// gives the same again.
+	GapBy   []string `cbor:"11,keyasint,omitempty"`
+	Readers []Maker  `cbor:"12,keyasint,omitempty"`
+	Owners  []string `cbor:"13,keyasint,omitempty"`
+	Whole   bool     `cbor:"14,keyasint,omitempty"`
 }
+
+// Maker is a reader that had its say in a record.
+type Maker struct {
+	Name    string `cbor:"1,keyasint"`
+	Version int    `cbor:"2,keyasint"`
+}
+
+// Whose gaps are, beside readers by name: no reader's name is one of these.
+const (
+	byTar = ""  // whatever the readers
+	bySet = "*" // what all readers together wanted
+)
 
 // Link is a symbolic or hard link. A hard link's target is a path from the
 // root, a symbolic link's is as written.
@@ -48,9 +72,9 @@ type Item struct {
 
 // recordVersion is part of every cache key: raise it when Record, the walk or
 // the encoding changes.
-const recordVersion = 3
+const recordVersion = 4
 
-var recordMagic = []byte("esclusa layer\x01\n")
+var recordMagic = fmt.Appendf(nil, "esclusa layer %d\n", recordVersion)
 
 // ErrRecord says that cached bytes are not a whole record. The caller reads
 // the layer anew.
@@ -120,12 +144,23 @@ func (r *Record) finish() {
 		}
 		return strings.Compare(a.Reader, b.Reader)
 	})
-	slices.SortStableFunc(r.Gaps, func(a, b esclusa.Gap) int {
-		if c := strings.Compare(a.Path, b.Path); c != 0 {
-			return c
-		}
-		return strings.Compare(a.What+a.Err, b.What+b.Err)
-	})
+	slices.Sort(r.Owners)
+	sort.Stable(byPath{r})
+}
+
+// byPath sorts gaps, and whose they are with them.
+type byPath struct{ *Record }
+
+func (r byPath) Len() int { return len(r.Gaps) }
+
+func (r byPath) Swap(i, j int) {
+	r.Gaps[i], r.Gaps[j] = r.Gaps[j], r.Gaps[i]
+	r.GapBy[i], r.GapBy[j] = r.GapBy[j], r.GapBy[i]
+}
+
+func (r byPath) Less(i, j int) bool {
+	a, b := &r.Gaps[i], &r.Gaps[j]
+	return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.What+a.Err, b.What+b.Err), strings.Compare(r.GapBy[i], r.GapBy[j])) < 0
 }
 
 // dropReplaced keeps the last of several entries of one path. A tar may hold
@@ -140,6 +175,7 @@ func (r *Record) dropReplaced() {
 	if len(twice) == 0 {
 		return
 	}
+	r.Whole = true // an item may be gone for what another reader said
 	last := map[string]int{}
 	for _, it := range r.Items {
 		last[it.Path] = max(last[it.Path], it.seq)

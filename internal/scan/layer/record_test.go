@@ -36,7 +36,7 @@ func TestRecordKeepsZones(t *testing.T) {
 	}
 }
 
-func text(t *testing.T, v any) string {
+func text(t testing.TB, v any) string {
 	t.Helper()
 	b, err := json.MarshalIndent(v, "", " ")
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -119,6 +120,15 @@ type wants struct {
 }
 
 func (w *wants) none() bool { return w.sure == 0 && len(w.maybe) == 0 && len(w.over) == 0 }
+
+// limit leaves what these readers want.
+func (w *wants) limit(to mask) {
+	if to == ^mask(0) {
+		return
+	}
+	others := func(c claimRef) bool { return to&(1<<c.reader) == 0 }
+	w.sure, w.maybe, w.over = w.sure&to, slices.DeleteFunc(w.maybe, others), slices.DeleteFunc(w.over, others)
+}
 
 // claims fills w; its slice is used again.
 func (s *Set) claims(p string, mode fs.FileMode, size int64, w *wants) {

@@ -30,10 +30,26 @@ const (
 // tarwalk.ErrHeader): the record then holds what came before it, with a Gap of
 // scope layer, and must not be cached.
 func (p *Pool) ReadTar(ctx context.Context, open func() (io.ReadCloser, error)) (*Record, error) {
+	return p.walker(ctx).whole(open)
+}
+
+// ReadTarIndexed is ReadTar, and keeps in x where the files are. What x holds
+// beside an error or a record that is Whole means nothing.
+func (p *Pool) ReadTarIndexed(ctx context.Context, open func() (io.ReadCloser, error), x *Index) (*Record, error) {
 	w := p.walker(ctx)
+	w.index = &indexWriter{}
+	rec, err := w.whole(open)
+	x.Files = w.index.b
+	return rec, err
+}
+
+func (w *walker) whole(open func() (io.ReadCloser, error)) (*Record, error) {
 	err := w.readTar(open, nil)
 	if err == nil && len(w.wanted) > 0 {
 		err = w.readTar(open, w.wanted)
+	}
+	if w.index != nil && w.index.full {
+		w.into.whole()
 	}
 	return w.finish(err)
 }
@@ -49,11 +65,17 @@ type walker struct {
 	wanted map[string][]string // hard link targets to be read again → their links
 	seq    int
 	head   [MagicSize]byte // of the file at hand
+	looked int             // bytes of it that were read
+	only   mask            // the readers that read
+	index  *indexWriter    // may be nil
 }
 
 func (p *Pool) walker(ctx context.Context) *walker {
 	rec := &Record{}
-	return &walker{ctx: ctx, pool: p, rec: rec, into: &collector{limits: p.limits, rec: rec}}
+	for i := range p.set.specs {
+		rec.Readers = append(rec.Readers, Maker{p.set.specs[i].Name, p.set.specs[i].Version})
+	}
+	return &walker{ctx: ctx, pool: p, rec: rec, only: ^mask(0), into: &collector{limits: p.limits, rec: rec}}
 }
 
 // finish hands over what is left and waits for the workers.
@@ -62,7 +84,7 @@ func (w *walker) finish(err error) (*Record, error) {
 		err = ferr
 	}
 	if err != nil {
-		w.into.gap(esclusa.Gap{Scope: esclusa.GapLayer, What: "rest of the layer", Err: oneLine(err.Error())})
+		w.into.gap(byTar, esclusa.Gap{Scope: esclusa.GapLayer, What: "rest of the layer", Err: oneLine(err.Error())})
 	}
 	return w.into.done(), err
 }
@@ -144,11 +166,7 @@ func (w *walker) entry(e *tarwalk.Entry, r io.Reader) error {
 	switch e.Type {
 	case tarwalk.TypeFile, tarwalk.TypeCont, tarwalk.TypeGNUSparse:
 		w.seen(name, false)
-		if e.Sparse {
-			w.sparse(name, e)
-			return nil
-		}
-		return w.file(name, e.FileMode(), e.UID, e.Size, r)
+		return w.content(name, e, r)
 	case tarwalk.TypeDir:
 		w.seen(name, true)
 	case tarwalk.TypeChar, tarwalk.TypeBlock, tarwalk.TypeFifo:
@@ -160,12 +178,30 @@ func (w *walker) entry(e *tarwalk.Entry, r io.Reader) error {
 		w.seen(name, false)
 		if target, ok := w.clean(string(e.Link)); ok {
 			w.hardlink(name, target, e.FileMode())
+			w.index.add(&entry{kind: entryLink, name: name, mode: e.FileMode(), target: target})
 		}
 	default:
 		// Container runtimes refuse it. It hides nothing of lower layers.
-		w.gap(name, "file", fmt.Errorf("entry of the unknown type %q", e.Type))
+		w.gap(byTar, name, "file", fmt.Errorf("entry of the unknown type %q", e.Type))
 	}
 	return nil
+}
+
+// content reads a regular file and keeps where it is.
+func (w *walker) content(name string, e *tarwalk.Entry, r io.Reader) error {
+	in := entry{kind: entryFile, name: name, mode: e.FileMode(), uid: e.UID, offset: e.Offset, size: e.Size}
+	var err error
+	if w.looked = 0; e.Sparse {
+		in.kind = entrySparse
+		w.sparse(name, in.mode, in.size)
+	} else {
+		err = w.file(name, in.mode, in.uid, in.size, r)
+	}
+	if w.index != nil && in.size > 0 {
+		in.look(w.head[:w.looked])
+		w.index.add(&in)
+	}
+	return err
 }
 
 func (w *walker) seen(name string, dir bool) {
@@ -174,10 +210,10 @@ func (w *walker) seen(name string, dir bool) {
 
 // sparse tells of a file with holes that a reader wants. No builder writes
 // them, so that to read them would be code that only attackers run.
-func (w *walker) sparse(name string, e *tarwalk.Entry) {
-	w.pool.set.claims(name, e.FileMode(), e.Size, &w.wants)
-	if e.Size > 0 && !w.wants.none() {
-		w.unread(name, fmt.Errorf("stored as a sparse file, %d bytes with its holes: not read", e.Size))
+func (w *walker) sparse(name string, mode fs.FileMode, size int64) {
+	w.pool.set.claims(name, mode, size, &w.wants)
+	if size > 0 && !w.wants.none() {
+		w.unread(name, fmt.Errorf("stored as a sparse file, %d bytes with its holes: not read", size))
 	}
 }
 
@@ -193,24 +229,24 @@ func (w *walker) unread(name string, err error) {
 	told := false
 	for i := range w.pool.set.specs {
 		if spec := &w.pool.set.specs[i]; spec.System != "" && hidden&(1<<i) != 0 {
-			w.into.gap(unreadable(spec, name, err))
+			w.into.gap(bySet, unreadable(spec, name, err))
 			told = true
 		}
 	}
 	if !told {
-		w.gap(name, "file", err)
+		w.gap(bySet, name, "file", err)
 	}
 }
 
-func (w *walker) gap(name, what string, err error) {
-	w.into.gap(esclusa.Gap{Scope: esclusa.GapFile, Place: esclusa.Place{Path: name}, What: what, Err: oneLine(err.Error())})
+func (w *walker) gap(by, name, what string, err error) {
+	w.into.gap(by, esclusa.Gap{Scope: esclusa.GapFile, Place: esclusa.Place{Path: name}, What: what, Err: oneLine(err.Error())})
 }
 
 // clean makes a path relative to the root, as extraction inside the root
 // would: "../../etc" is "etc".
 func (w *walker) clean(name string) (string, bool) {
 	if len(name) > w.pool.limits.PathSize || strings.IndexByte(name, 0) >= 0 {
-		w.gap(name[:min(len(name), 200)], "file", fmt.Errorf("path is longer than %d bytes or has a NUL", w.pool.limits.PathSize))
+		w.gap(byTar, name[:min(len(name), 200)], "file", fmt.Errorf("path is longer than %d bytes or has a NUL", w.pool.limits.PathSize))
 		return "", false
 	}
 	// Most names are clean, or nearly: those are not copied.
@@ -240,7 +276,7 @@ func (w *walker) limited(list *[]string, s string) {
 		*list = append(*list, s)
 		return
 	}
-	w.into.gap(esclusa.Gap{Scope: esclusa.GapLayer, What: "whiteouts beyond the limit", Err: fmt.Sprintf("more than %d", w.pool.limits.Links)})
+	w.into.gap(byTar, esclusa.Gap{Scope: esclusa.GapLayer, What: "whiteouts beyond the limit", Err: fmt.Sprintf("more than %d", w.pool.limits.Links)})
 }
 
 func (w *walker) link(list *[]Link, name, target string) {
@@ -248,7 +284,8 @@ func (w *walker) link(list *[]Link, name, target string) {
 		*list = append(*list, Link{name, target})
 		return
 	}
-	w.into.gap(esclusa.Gap{
+	w.into.whole()
+	w.into.gap(bySet, esclusa.Gap{
 		Scope: esclusa.GapLayer, Place: esclusa.Place{Path: name}, What: "link", Err: "too many links, or its target is too long",
 	})
 }
@@ -267,6 +304,8 @@ func (w *walker) hardlink(name, target string, mode fs.FileMode) {
 		}
 		if len(w.wanted) < w.pool.limits.Items {
 			w.wanted[target] = append(w.wanted[target], name)
+		} else {
+			w.into.whole()
 		}
 	}
 }
@@ -282,32 +321,48 @@ func (w *walker) claimedByName(target string, mode fs.FileMode) bool {
 
 // again reads a file for the names that link to it.
 func (w *walker) again(e *tarwalk.Entry, r io.Reader, only map[string][]string) error {
-	name := path.Clean("/" + string(e.Name))[1:]
-	links := only[name]
-	if len(links) == 0 || e.Type != tarwalk.TypeFile {
+	if e.Type != tarwalk.TypeFile || len(e.Name) > w.pool.limits.PathSize {
 		return nil
 	}
+	name := path.Clean("/" + string(e.Name))[1:]
+	if strings.HasPrefix(path.Base(name), whiteoutPrefix) {
+		return nil // no file
+	}
+	in := entry{kind: entryFile, name: name, mode: e.FileMode(), uid: e.UID, size: e.Size}
 	if e.Sparse {
+		in.kind = entrySparse
+	}
+	return w.linked(&in, only[name], r)
+}
+
+// linked reads a file for the names that link to it.
+func (w *walker) linked(e *entry, links []string, r io.Reader) error {
+	switch {
+	case len(links) == 0:
+		return nil
+	case e.kind == entrySparse:
 		for _, l := range links {
-			w.sparse(l, e)
+			w.sparse(l, e.mode, e.size)
 		}
 		return nil
-	}
-	if e.Size > batchSize*64 {
-		w.gap(links[0], "hard link", errors.New("the linked file is too large to read twice"))
+	case e.size > maxLinked:
+		w.gap(bySet, links[0], "hard link", errors.New("the linked file is too large to read twice"))
 		return nil
 	}
-	data := make([]byte, e.Size)
+	data := make([]byte, e.size)
 	if _, err := io.ReadFull(r, data); err != nil {
-		return fmt.Errorf("read %s: %w", name, err)
+		return fmt.Errorf("read %s: %w", e.name, err)
 	}
 	for _, l := range links {
-		if err := w.file(l, e.FileMode(), e.UID, e.Size, bytes.NewReader(data)); err != nil {
+		if err := w.file(l, e.mode, e.uid, e.size, bytes.NewReader(data)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// maxLinked is the largest file that is read for a hard link's name.
+const maxLinked = 64 * batchSize
 
 // file hands a regular file to the readers that want it.
 func (w *walker) file(name string, mode fs.FileMode, uid int, size int64, r io.Reader) error {
@@ -316,6 +371,7 @@ func (w *walker) file(name string, mode fs.FileMode, uid int, size int64, r io.R
 		return nil
 	}
 	w.pool.set.claims(name, mode, size, &w.wants)
+	w.wants.limit(w.only)
 	if w.wants.none() {
 		return nil
 	}
@@ -326,6 +382,7 @@ func (w *walker) file(name string, mode fs.FileMode, uid int, size int64, r io.R
 			return fmt.Errorf("read %s: %w", name, err)
 		}
 	}
+	w.looked = n
 	read, tooLarge := w.wants.decide(w.head[:n])
 	if tooLarge != 0 {
 		w.tooLarge(name, size, tooLarge)
@@ -355,7 +412,7 @@ func (w *walker) tooLarge(name string, size int64, readers mask) {
 	for i := range w.pool.set.specs {
 		if readers&(1<<i) != 0 {
 			spec := &w.pool.set.specs[i]
-			w.into.gap(unreadable(spec, name, fmt.Errorf("%d bytes, more than the %d that are read", size, spec.Limit())))
+			w.into.gap(spec.Name, unreadable(spec, name, fmt.Errorf("%d bytes, more than the %d that are read", size, spec.Limit())))
 		}
 	}
 }

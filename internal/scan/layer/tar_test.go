@@ -83,7 +83,7 @@ func holes(path string, size int) file {
 	}}
 }
 
-func sparseTar(t *testing.T, files ...file) []byte {
+func sparseTar(t testing.TB, files ...file) []byte {
 	t.Helper()
 	return bytes.ReplaceAll(registrytest.Tar(t, files...), []byte("XYZ.sparse."), []byte("GNU.sparse."))
 }
