@@ -40,6 +40,12 @@ type End struct {
 	// InflateDoubts is how often our decoder refused a gzip stream, and the
 	// standard library's was asked.
 	InflateDoubts int64 `json:"inflateDoubts,omitempty"`
+	// LayersInPart are those of LayersRead that the cache knew from other
+	// readers: only the files that today's readers want were read.
+	LayersInPart int `json:"layersInPart,omitempty"`
+	// IndexesRefused is how often that did not work out, and the layer was
+	// read whole.
+	IndexesRefused int `json:"indexesRefused,omitempty"`
 }
 
 // Report is a whole stream in memory.

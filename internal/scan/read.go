@@ -16,8 +16,21 @@ import (
 // an error is what could be read of it, with the gap that says where it ended.
 // No record: nothing of the layer can be believed.
 func (s *Scanner) layer(ctx context.Context, pool *layer.Pool, set *layer.Set, l *oci.Layer, dominant bool, count func(int)) (*layer.Record, error) {
-	rec, err := pool.ReadTar(ctx, func() (io.ReadCloser, error) {
-		st, err := l.OpenTar(ctx)
+	read, openTar := pool.ReadTar, l.OpenTar
+	var x layer.Index
+	if s.Cache != nil {
+		read = func(ctx context.Context, open func() (io.ReadCloser, error)) (*layer.Record, error) {
+			return pool.ReadTarIndexed(ctx, open, &x)
+		}
+		openTar = func(ctx context.Context) (oci.Stream, error) {
+			if x.Table.Whole { // a second look, for hard links
+				return l.OpenTar(ctx)
+			}
+			return l.OpenTarMarked(ctx, &x.Table)
+		}
+	}
+	rec, err := read(ctx, func() (io.ReadCloser, error) {
+		st, err := openTar(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -46,7 +59,49 @@ func (s *Scanner) layer(ctx context.Context, pool *layer.Pool, set *layer.Set, l
 	if s.Cache != nil {
 		// A cache that cannot be written costs time, not the answer.
 		_ = s.Cache.Put(set.Key(), l.DiffID, rec)
+		if x.Table.Whole && !rec.Whole {
+			_ = s.Cache.PutIndex(l.DiffID, &x)
+		}
 	}
+	return rec, nil
+}
+
+// reread makes the record from one that other readers left, where that takes
+// at most half of the blob; else it is nil. An error says that it should have
+// worked. The layer is then read whole, so that it can change no result.
+func (s *Scanner) reread(ctx context.Context, pool *layer.Pool, set *layer.Set, l *oci.Layer, count func(int)) (*layer.Record, error) {
+	if s.Cache == nil {
+		return nil, nil
+	}
+	x, ok := s.Cache.Index(l.DiffID)
+	if !ok || x.Table.Digest != l.Digest {
+		return nil, nil
+	}
+	var least *layer.Reread
+	cost := l.Size/2 + 1
+	for _, old := range s.Cache.Older(l.DiffID) {
+		r, err := pool.Reread(ctx, old, x)
+		if err != nil {
+			return nil, err
+		}
+		if c := x.Table.Cost(r.Parts()); c < cost {
+			least, cost = r, c
+		}
+	}
+	if least == nil {
+		return nil, nil
+	}
+	seeker, err := l.OpenSeeker(ctx, &x.Table)
+	if err != nil {
+		return nil, err
+	}
+	defer seeker.Close()
+	rec, err := least.Run(seeker)
+	if err != nil {
+		return nil, err
+	}
+	count(int(seeker.Fetched()))
+	_ = s.Cache.Put(set.Key(), l.DiffID, rec) // costs time, not the answer
 	return rec, nil
 }
 

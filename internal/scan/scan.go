@@ -126,7 +126,10 @@ func (s *Scanner) Image(ctx context.Context, img *oci.Image) (*esclusa.Report, e
 		}
 		// What could not be read today may be readable tomorrow.
 		held.Gaps = append(held.Gaps, read.gaps...)
-		end = esclusa.End{LayersRead: read.fresh, LayersCached: read.cached, BytesRead: read.bytes.Load(), InflateDoubts: img.Doubts()}
+		end = esclusa.End{
+			LayersRead: read.fresh, LayersCached: read.cached, LayersInPart: read.inPart, IndexesRefused: read.refused,
+			BytesRead: read.bytes.Load(), InflateDoubts: img.Doubts(),
+		}
 	}
 	s.remember(img)
 	return s.report(start, image, held, end), nil
@@ -138,6 +141,8 @@ type layersRead struct {
 	gaps          []esclusa.Gap
 	partial       bool // a layer was not read to its end
 	fresh, cached int
+	inPart        int // of fresh
+	refused       int // indexes that led nowhere
 	bytes         atomic.Int64
 	mu            sync.Mutex
 }
@@ -182,13 +187,25 @@ func (s *Scanner) layers(ctx context.Context, img *oci.Image, set *layer.Set) (*
 		g.Go(func() error {
 			l := &img.Layers[i]
 			dominant := s.Workers > 1 && l.Size >= total/int64(s.Workers)
-			rec, err := s.layer(ctx, pool, set, l, dominant, func(n int) { s.progress(&out.bytes, n, total) })
+			count := func(n int) { s.progress(&out.bytes, n, total) }
+			rec, refused := s.reread(ctx, pool, set, l, count)
+			inPart := rec != nil
+			var err error
+			if !inPart {
+				rec, err = s.layer(ctx, pool, set, l, dominant, count)
+			}
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
 			out.mu.Lock()
 			defer out.mu.Unlock()
 			out.fresh++
+			if inPart {
+				out.inPart++
+			}
+			if refused != nil {
+				out.refused++
+			}
 			for _, j := range todo[img.Layers[i].DiffID] {
 				out.records[j] = rec
 			}

@@ -2,7 +2,8 @@
 // images share is read once per machine, ever; and what the layers of an image
 // came to, so that nothing is merged again where nothing changed. Entries are
 // named by all that they depend on and never change: parallel processes share
-// the folder without a lock. Each entry is written aside and renamed into
+// the folder without a lock; an index alone, which depends on the blob that a
+// layer came in, may be replaced by another. Each entry is written aside and renamed into
 // place; two processes that read the same layer write the same bytes.
 //
 // It holds no findings that depend on advisories: those are matched anew in
@@ -59,6 +60,62 @@ func (c *Cache) Put(set string, diffID esclusa.Digest, rec *layer.Record) error 
 	return c.write(name, rec.Encode)
 }
 
+// Index reads where the files of a layer are. A damaged entry is removed, and
+// absent.
+func (c *Cache) Index(diffID esclusa.Digest) (*layer.Index, bool) {
+	name, ok := c.index(diffID)
+	if !ok {
+		return nil, false
+	}
+	x, err := read(name, layer.DecodeIndex)
+	return x, err == nil
+}
+
+// PutIndex keeps where the files of a layer are.
+func (c *Cache) PutIndex(diffID esclusa.Digest, x *layer.Index) error {
+	name, ok := c.index(diffID)
+	if !ok {
+		return fmt.Errorf("cache index: not a digest: %q", diffID)
+	}
+	return c.write(name, x.Encode)
+}
+
+// maxOlder is how many records Older looks at.
+const maxOlder = 4
+
+// Older are the records of a layer by whatever readers, the youngest first.
+func (c *Cache) Older(diffID esclusa.Digest) []*layer.Record {
+	base, ok := plain(diffID)
+	if !ok {
+		return nil
+	}
+	type entry struct {
+		name string
+		at   time.Time
+	}
+	var all []entry
+	sets, _ := os.ReadDir(filepath.Join(c.dir, layersDir)) // none: nothing is older
+	for _, d := range sets {
+		name := filepath.Join(c.dir, layersDir, d.Name(), base)
+		if st, err := os.Stat(name); err == nil {
+			all = append(all, entry{name, st.ModTime()})
+		}
+	}
+	slices.SortFunc(all, func(a, b entry) int { return b.at.Compare(a.at) })
+	var records []*layer.Record
+	for _, e := range all[:min(len(all), maxOlder)] {
+		b, err := os.ReadFile(e.name)
+		if err != nil {
+			continue
+		}
+		// What this release cannot read may be another one's.
+		if rec, err := layer.DecodeRecord(b); err == nil {
+			records = append(records, rec)
+		}
+	}
+	return records
+}
+
 // Contents reads what an image holds; key names all that it depends on. A
 // damaged entry is removed, and absent.
 func (c *Cache) Contents(key esclusa.Digest) (*contents.Contents, bool) {
@@ -81,9 +138,12 @@ func (c *Cache) PutContents(key esclusa.Digest, held *contents.Contents) error {
 
 // Keep makes the record of a layer young without reading it. Whoever takes an
 // image's contents says so of its layers: the image that is built on them
-// tomorrow needs their records.
+// tomorrow needs their records, and new readers their indexes.
 func (c *Cache) Keep(set string, diffID esclusa.Digest) {
 	if name, ok := c.layer(set, diffID); ok {
+		touch(name)
+	}
+	if name, ok := c.index(diffID); ok {
 		touch(name)
 	}
 }
@@ -138,14 +198,20 @@ func (c *Cache) layer(set string, diffID esclusa.Digest) (string, bool) {
 	return filepath.Join(c.dir, layersDir, set, name), ok
 }
 
+func (c *Cache) index(diffID esclusa.Digest) (string, bool) {
+	name, ok := plain(diffID)
+	return filepath.Join(c.dir, indexesDir, name), ok
+}
+
 func (c *Cache) image(key esclusa.Digest) (string, bool) {
 	name, ok := plain(key)
 	return filepath.Join(c.dir, imagesDir, name), ok
 }
 
 const (
-	layersDir = "layers"
-	imagesDir = "images"
+	layersDir  = "layers"
+	indexesDir = "indexes"
+	imagesDir  = "images"
 )
 
 // plain is a digest as a file name.
@@ -200,7 +266,7 @@ func (c *Cache) prune() {
 		all, total = append(all, entry{path, info.Size(), info.ModTime()}), total+info.Size()
 		return nil
 	}
-	for _, dir := range []string{layersDir, imagesDir} {
+	for _, dir := range []string{layersDir, indexesDir, imagesDir} {
 		filepath.WalkDir(filepath.Join(c.dir, dir), look)
 	}
 	slices.SortFunc(all, func(a, b entry) int { return cmp.Compare(a.at.UnixNano(), b.at.UnixNano()) })

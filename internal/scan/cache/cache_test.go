@@ -263,3 +263,93 @@ func TestKeep(t *testing.T) {
 		t.Errorf("the record is still old: %v, %v", st.ModTime(), err)
 	}
 }
+
+// TestIndex: where files are is kept beside the records, is damaged or whole,
+// and goes when the cache is too large.
+func TestIndex(t *testing.T) {
+	dir := t.TempDir()
+	c := cache.Open(dir, cache.DefaultMax)
+	if _, ok := c.Index(id); ok {
+		t.Fatal("an empty cache has an entry")
+	}
+	x := &layer.Index{Files: []byte("files")}
+	if err := c.PutIndex(id, x); err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := c.Index(id); !ok || string(got.Files) != "files" {
+		t.Fatalf("got %v, %v", got, ok)
+	}
+	if err := c.PutIndex("../x", x); err == nil {
+		t.Error("a path is taken for a digest")
+	}
+	file := filepath.Join(dir, "indexes", "sha256-"+string(id[len("sha256:"):]))
+	old := time.Now().Add(-48 * time.Hour)
+	if err := os.Chtimes(file, old, old); err != nil {
+		t.Fatal(err)
+	}
+	c.Keep(set, id)
+	if st, err := os.Stat(file); err != nil || time.Since(st.ModTime()) > time.Hour {
+		t.Errorf("the index is still old: %v", err)
+	}
+	b, err := os.ReadFile(file)
+	if err == nil {
+		err = os.WriteFile(file, flip(b), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := c.Index(id); ok {
+		t.Error("a damaged entry is used")
+	}
+	if err := c.PutIndex(id, x); err != nil {
+		t.Fatal(err)
+	}
+	os.Remove(filepath.Join(dir, "pruned"))
+	if err := cache.Open(dir, 1).Put(set, id, record(t, 3)); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := c.Index(id); ok {
+		t.Error("an index outlives the size of the cache")
+	}
+}
+
+// TestOlder: what other readers said of a layer, the last first; a record of
+// another release stays, and is not taken.
+func TestOlder(t *testing.T) {
+	dir := t.TempDir()
+	c := cache.Open(dir, cache.DefaultMax)
+	if got := c.Older(id); len(got) != 0 {
+		t.Fatalf("%d records in an empty cache", len(got))
+	}
+	for n := range 6 {
+		name := fmt.Sprint("set", n)
+		if err := c.Put(name, id, record(t, n)); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Now().Add(time.Duration(n) * time.Minute)
+		if err := os.Chtimes(filepath.Join(dir, "layers", name, "sha256-"+string(id[len("sha256:"):])), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	foreign := filepath.Join(dir, "layers", "set5", "sha256-"+string(id[len("sha256:"):]))
+	if err := os.WriteFile(foreign, []byte("esclusa layer 999\n..........."), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now().Add(time.Hour)
+	if err := os.Chtimes(foreign, at, at); err != nil {
+		t.Fatal(err)
+	}
+	var got []int
+	for _, rec := range c.Older(id) {
+		got = append(got, rec.Entries)
+	}
+	if fmt.Sprint(got) != "[4 3 2]" {
+		t.Errorf("records of %v files", got)
+	}
+	if _, err := os.Stat(foreign); err != nil {
+		t.Error(err)
+	}
+	if got := c.Older("../x"); len(got) != 0 {
+		t.Error("a path is taken for a digest")
+	}
+}
