@@ -3,6 +3,7 @@ package osv
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"golang.org/x/mod/semver"
 
@@ -43,6 +44,7 @@ func (p *parser) affected() {
 	if f.Ecosystem == "" || f.Name == "" {
 		return
 	}
+	addBound(&f, spec.known)
 	addFix(&f, spec.patched)
 	p.a.Affected = append(p.a.Affected, f)
 }
@@ -121,6 +123,7 @@ type specifics struct {
 	v4, v3, v2    string // numeric base scores without a vector
 	informational string // RustSec
 	patched       string // GitHub's first patched version
+	known         string // GitHub's last known affected range
 }
 
 func (s specifics) severity() esclusa.Severity {
@@ -150,6 +153,9 @@ func (p *parser) specific(key []byte, f *esclusa.Affected, s *specifics) {
 		return
 	case "first_patched_version":
 		s.patched = p.stringIf()
+		return
+	case "last_known_affected_version_range":
+		s.known = p.stringIf()
 		return
 	case "cvss_v4":
 		s.v4 = p.numberIf()
@@ -193,6 +199,32 @@ func (p *parser) imported(f *esclusa.Affected) {
 	f.Imports = append(f.Imports, path)
 	for _, s := range symbols {
 		f.Symbols = append(f.Symbols, path+"."+s)
+	}
+}
+
+// addBound ends a range that no event ends. Where GitHub knows no patched
+// version its record says "introduced: 0" and no more, and the end of what its
+// advisory says is affected ("<= 1.2.3", "< 2") stands apart. Without it
+// every later version would be affected, which the advisory does not say.
+func addBound(f *esclusa.Affected, known string) {
+	if len(f.Ranges) != 1 {
+		return
+	}
+	r := &f.Ranges[0]
+	for _, e := range r.Events {
+		if e.Introduced == "" {
+			return
+		}
+	}
+	var e esclusa.RangeEvent
+	if v, ok := strings.CutPrefix(known, "<="); ok {
+		e.LastAffected = strings.TrimSpace(v)
+	} else if v, ok := strings.CutPrefix(known, "<"); ok {
+		e.Limit = strings.TrimSpace(v)
+	}
+	end := e.LastAffected + e.Limit
+	if len(r.Events) == 1 && end != "" && !strings.ContainsAny(end, " ,<>=|*") {
+		r.Events = append(r.Events, e)
 	}
 }
 

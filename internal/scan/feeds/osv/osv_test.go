@@ -95,6 +95,34 @@ func TestParseRecord(t *testing.T) {
 			}})},
 		},
 		{
+			"the end of a range that no event ends", `{"id":"X-1","affected":[{` + pkg + `,"database_specific":{"last_known_affected_version_range":"<= 1.2.3"},
+			"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"}]}]}]}`,
+			esclusa.Advisory{ID: "X-1", Affected: affected(esclusa.Affected{Ranges: []esclusa.Range{
+				{Type: "ECOSYSTEM", Events: []esclusa.RangeEvent{intro, {LastAffected: "1.2.3"}}},
+			}})},
+		},
+		{
+			"an end that is not affected itself", `{"id":"X-1","affected":[{` + pkg + `,"database_specific":{"last_known_affected_version_range":"< 2"},
+			"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"}]}]}]}`,
+			esclusa.Advisory{ID: "X-1", Affected: affected(esclusa.Affected{Ranges: []esclusa.Range{
+				{Type: "ECOSYSTEM", Events: []esclusa.RangeEvent{intro, {Limit: "2"}}},
+			}})},
+		},
+		{
+			"an event says more than the end beside it", `{"id":"X-1","affected":[{` + pkg + `,"database_specific":{"last_known_affected_version_range":"<= 1.2.3"},
+			"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1.2.5"}]}]}]}`,
+			esclusa.Advisory{ID: "X-1", Affected: affected(esclusa.Affected{Ranges: []esclusa.Range{
+				{Type: "ECOSYSTEM", Events: []esclusa.RangeEvent{intro, {Fixed: "1.2.5"}}},
+			}})},
+		},
+		{
+			"an end that is not understood ends nothing", `{"id":"X-1","affected":[{` + pkg + `,"database_specific":{"last_known_affected_version_range":"<= 1, >= 3"},
+			"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"}]}]}]}`,
+			esclusa.Advisory{ID: "X-1", Affected: affected(esclusa.Affected{Ranges: []esclusa.Range{
+				{Type: "ECOSYSTEM", Events: []esclusa.RangeEvent{intro}},
+			}})},
+		},
+		{
 			"erratum", `{"id":"ALSA-2024:1","summary":"Important: kernel security update","related":["CVE-1","ALSA-2024:0"],
 			"references":[{"type":"REPORT","url":"https://example.org/bug"},{"type":"ADVISORY","url":"https://errata.example.org/ALSA-2024-1.html"}]}`,
 			esclusa.Advisory{ID: "ALSA-2024:1", Summary: "Important: kernel security update", Upstream: []string{"CVE-1"}, Severity: esclusa.SeverityHigh, URL: "https://errata.example.org/ALSA-2024-1.html"},
