@@ -34,7 +34,8 @@ type Container struct {
 	Pod      Pod               `json:"pod,omitzero"`
 	Labels   map[string]string `json:"labels,omitempty"`
 	Started  time.Time         `json:"started,omitzero"`
-	// Privileged says that it was started with all capabilities.
+	// Privileged says that it was started with the capabilities that make it
+	// root of the host.
 	Privileged bool `json:"privileged,omitempty"`
 	// Verdict and the findings are scan's word on the image, where known.
 	Verdict Decision `json:"verdict,omitempty"`
@@ -42,6 +43,8 @@ type Container struct {
 	// how many of them are known to be exploited.
 	Worst     Severity `json:"worst,omitempty"`
 	Exploited int      `json:"exploited,omitempty"`
+	// Gaps are what could not be learned of it, and why.
+	Gaps []Gap `json:"gaps,omitempty"`
 }
 
 // Pod is the Kubernetes pod of a container.

@@ -68,8 +68,13 @@ func (d *docker) get(ctx context.Context, name, part string) (io.ReadCloser, err
 			return nil, err
 		}
 	}
-	u := d.base + (&url.URL{Path: "/images/" + name + "/" + part}).EscapedPath()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
+	return d.open(ctx, (&url.URL{Path: "/images/" + name + "/" + part}).EscapedPath(), "docker images lists what docker has")
+}
+
+// open asks for a path that is escaped already; advice is for who asked for
+// what docker does not have.
+func (d *docker) open(ctx context.Context, path, advice string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.base+path, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +92,7 @@ func (d *docker) get(ctx context.Context, name, part string) (io.ReadCloser, err
 		answer.Message = resp.Status
 	}
 	if resp.StatusCode == http.StatusNotFound {
-		return nil, hint(fmt.Errorf("docker: %w: %s", ErrNotFound, answer.Message), "docker images lists what docker has")
+		return nil, hint(fmt.Errorf("docker: %w: %s", ErrNotFound, answer.Message), "%s", advice)
 	}
 	return nil, fmt.Errorf("docker: %s", answer.Message)
 }
