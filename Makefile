@@ -16,7 +16,7 @@ test: needs check unit ## everything that answers within ten minutes
 # What tests call. Debian's package on the right; as root it is installed.
 # (gencat stands for the headers of the C library: gcc alone builds nothing.)
 NEEDS := rpm:rpm rpmbuild:rpm db5.3_load:db5.3-util sqlite3:sqlite3 debian-distro-info:distro-info mmdebstrap:mmdebstrap \
-  skopeo:skopeo buildah:buildah containerd:containerd dockerd:docker.io npm:npm python3:python3 gcc:gcc gencat:libc6-dev bsdtar:libarchive-tools
+  runc:runc busybox:busybox-static skopeo:skopeo buildah:buildah containerd:containerd dockerd:docker.io npm:npm python3:python3 gcc:gcc gencat:libc6-dev bsdtar:libarchive-tools
 
 needs: ## what the tests call, installed as root and named otherwise
 	@missing=; for n in $(NEEDS); do command -v $${n%%:*} >/dev/null || missing="$$missing $${n##*:}"; done; \
@@ -45,6 +45,18 @@ vectors: ## the tests against independent truth, with their tables
 
 test-large: ## the memory that an image of 3,000,000 files takes
 	go test -count=1 -run TestLargeImage -v ./internal/scan/realimage
+
+test-layers: ## tar headers of the layers that bench-scan builds, against archive/tar
+	go run ./internal/benchscan -build
+	go test -count=1 -run TestLayers -v ./internal/tarwalk -layers "$${XDG_CACHE_HOME:-$$HOME/.cache}/esclusa-bench"
+
+# -short leaves out some sizes of streams. tarwalk has one form only.
+inflate: NEEDS := qemu-aarch64:qemu-user gcc:gcc gencat:libc6-dev
+inflate: needs ## inflate in both its forms: -race, -d=checkptr, and as arm64 under qemu
+	@set -e; for form in "-tags= ./internal/inflate ./internal/tarwalk" "-tags=inflate_unsafe ./internal/inflate"; do \
+	  for how in "go vet" "go test -race" "go test -gcflags=all=-d=checkptr" \
+	    "env GOARCH=arm64 CGO_ENABLED=0 go vet" "env GOARCH=arm64 CGO_ENABLED=0 go test -exec=qemu-aarch64"; do \
+	    case $$how in *test*) how="$$how -short -timeout=5m";; esac; echo "$$how $$form"; $$how $$form; done; done
 
 FUZZTIME ?= 60s
 # (Minimising a find takes up to 60 s by default, and with them all of the time.)

@@ -33,6 +33,9 @@ type Family struct {
 // recording that was cut or changed.
 var ErrShort = errors.New("record is cut")
 
+// Cloned is the flag of a fork whose child got namespaces by clone(2) itself.
+const Cloned = 1
+
 // CString is the text before the first NUL.
 func CString(b []byte) string {
 	if i := bytes.IndexByte(b, 0); i >= 0 {

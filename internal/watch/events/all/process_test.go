@@ -16,6 +16,7 @@ import (
 	"github.com/esclusa/esclusa/internal/kernel"
 	"github.com/esclusa/esclusa/internal/watch/events"
 	"github.com/esclusa/esclusa/internal/watch/events/all"
+	"github.com/esclusa/esclusa/internal/watch/prove"
 )
 
 // record loads every family, runs do, and returns the events of the test's
@@ -172,6 +173,14 @@ func TestLossIsCounted(t *testing.T) {
 // its facts. What is done beside it, by the same child, makes no such event.
 func TestActs(t *testing.T) {
 	tester := build(t)
+	tested := map[string]bool{"nothing": true}
+	defer func() {
+		for _, a := range prove.Acts() {
+			if !tested[a.Name] {
+				t.Errorf("act %s has no case", a.Name)
+			}
+		}
+	}()
 	for _, tt := range []struct {
 		act  string
 		kind esclusa.EventKind
@@ -183,11 +192,12 @@ func TestActs(t *testing.T) {
 		{"bind6", esclusa.EventBind, map[string]any{"address": "::1", "family": "ip6", "protocol": "tcp"}},
 		{"sysctl", esclusa.EventSysctl, map[string]any{"name": "net.ipv4.ip_local_port_range"}},
 		{"capability", esclusa.EventCapability, map[string]any{"capability": "net_admin"}},
-		{"iouring", esclusa.EventIOUring, map[string]any{"op": "create", "entries": int64(4)}},
-		{"kill", esclusa.EventSignal, map[string]any{"signal": "SIGCONT", "targetPid": int64(os.Getpid())}},
+		{"io_uring", esclusa.EventIOUring, map[string]any{"op": "create", "entries": int64(4)}},
+		{"signal", esclusa.EventSignal, map[string]any{"signal": "SIGCONT", "targetPid": int64(os.Getpid())}},
 		{"nothing", "", nil},
 	} {
 		t.Run(tt.act, func(t *testing.T) {
+			tested[tt.act] = true
 			got, _ := record(t, kernel.Options{Host: true}, func() {
 				if out, err := exec.Command(tester, tt.act).CombinedOutput(); err != nil {
 					t.Errorf("%s: %v: %s", tt.act, err, out)

@@ -8,6 +8,8 @@ struct fork_record {
 	struct esc_facts facts;
 };
 
+#define ESC_FORK_CLONED 1 /* events.Cloned */
+
 ESC_RECORD(fork_record);
 
 SEC("tp_btf/sched_process_fork")
@@ -19,6 +21,10 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 		return 0; /* a thread */
 	esc_head(&r.head, ESC_FORK, child);
 	esc_facts(&r.facts, child);
+	/* new namespaces by clone itself, as against those that the parent has */
+	if (BPF_CORE_READ(child, nsproxy) != BPF_CORE_READ(parent, nsproxy) ||
+	    BPF_CORE_READ(child, real_cred, user_ns) != BPF_CORE_READ(parent, real_cred, user_ns))
+		r.head.flags = ESC_FORK_CLONED;
 	esc_emit(&esc_process, &r, sizeof r);
 	return 0;
 }

@@ -35,6 +35,7 @@ func decode(b []byte, e *esclusa.Event) error {
 	e.Fields = append(e.Fields,
 		esclusa.Text("signal", name),
 		esclusa.Number("targetPid", int64(binary.LittleEndian.Uint32(b[unsafe.Offsetof(r.TargetPid):]))),
-		esclusa.Text("targetName", events.CString(b[unsafe.Offsetof(r.TargetName):][:len(r.TargetName)])))
+		esclusa.Text("targetName", events.CString(b[unsafe.Offsetof(r.TargetName):][:len(r.TargetName)])),
+		esclusa.Bool("outside", binary.LittleEndian.Uint64(b[unsafe.Offsetof(r.TargetCgroup):]) != binary.LittleEndian.Uint64(b[unsafe.Offsetof(r.Head)+unsafe.Offsetof(r.Head.Cgroup):])))
 	return nil
 }

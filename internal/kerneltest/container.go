@@ -1,0 +1,177 @@
+// Package kerneltest starts real containers for tests of the node: runc and
+// Debian's static busybox, a fraction of a second each, thrown away.
+package kerneltest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Container says how a container is started. The zero value is an
+// unprivileged container of root with a read-write root and no network but
+// loopback.
+type Container struct {
+	Args        []string
+	Annotations map[string]string
+	// Capabilities beside those of runc's own example ("CAP_SYS_ADMIN").
+	Capabilities []string
+	// Host names namespaces that it shares with the host: "pid", "network".
+	Host []string
+	// Mounts are folders of the host, "SOURCE:TARGET", read-write.
+	Mounts []string
+	// Sysctls are set by runc.
+	Sysctls map[string]string
+}
+
+// Needs skips a test where containers cannot be started at all: not root, or
+// no runc. With ESCLUSA_KERNEL=required that is a failure.
+func Needs(t testing.TB) {
+	t.Helper()
+	why := ""
+	if os.Getuid() != 0 {
+		why = "needs root"
+	}
+	for _, name := range []string{"runc", "busybox"} {
+		if _, err := exec.LookPath(name); err != nil {
+			why = "needs " + name
+		}
+	}
+	switch {
+	case why == "":
+	case os.Getenv("ESCLUSA_KERNEL") == "required":
+		t.Fatal(why)
+	default:
+		t.Skip(why)
+	}
+}
+
+// Bundle makes a bundle in a new folder and returns the folder.
+func (c Container) Bundle(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	root := filepath.Join(dir, "rootfs")
+	for _, d := range []string{"bin", "tmp", "etc", "root", "var/tmp", "usr/bin"} {
+		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(busybox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(root, "bin/busybox"), data, 0o755)
+	for name := range strings.FieldsSeq(run(t, busybox, "--list")) {
+		if name != "busybox" {
+			if err := os.Symlink("busybox", filepath.Join(root, "bin", name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	write(t, filepath.Join(root, "etc/passwd"), []byte("root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"), 0o644)
+	cmd := exec.Command("runc", "spec", "--bundle", dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("runc spec: %v: %s", err, out)
+	}
+	c.configure(t, filepath.Join(dir, "config.json"))
+	return dir
+}
+
+// configure edits runc's own example.
+func (c Container) configure(t testing.TB, name string) {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var spec map[string]any
+	if err := json.Unmarshal(data, &spec); err != nil {
+		t.Fatal(err)
+	}
+	process, linux := spec["process"].(map[string]any), spec["linux"].(map[string]any)
+	process["terminal"] = false
+	process["args"] = c.Args
+	spec["root"].(map[string]any)["readonly"] = false
+	spec["annotations"] = c.Annotations
+	linux["sysctl"] = c.Sysctls
+	for set, v := range process["capabilities"].(map[string]any) {
+		list, ok := v.([]any)
+		if !ok || set == "ambient" {
+			continue
+		}
+		for _, name := range c.Capabilities {
+			list = append(list, name)
+		}
+		process["capabilities"].(map[string]any)[set] = list
+	}
+	var spaces []any
+	for _, n := range linux["namespaces"].([]any) {
+		shared := false
+		for _, h := range c.Host {
+			shared = shared || n.(map[string]any)["type"] == h
+		}
+		if !shared {
+			spaces = append(spaces, n)
+		}
+	}
+	linux["namespaces"] = spaces
+	for _, m := range c.Mounts {
+		from, to, _ := strings.Cut(m, ":")
+		spec["mounts"] = append(spec["mounts"].([]any), map[string]any{
+			"destination": to, "source": from, "type": "bind", "options": []string{"bind", "rw"},
+		})
+	}
+	if data, err = json.Marshal(spec); err != nil {
+		t.Fatal(err)
+	}
+	write(t, name, data, 0o644)
+}
+
+// Run starts the container under a name, waits for its end and returns what
+// it printed and its exit code.
+func (c Container) Run(t testing.TB, name string) (out string, code int) {
+	t.Helper()
+	dir := c.Bundle(t)
+	t.Cleanup(func() { _ = exec.Command("runc", "delete", "--force", name).Run() })
+	var b bytes.Buffer
+	cmd := exec.Command("runc", "run", "--bundle", dir, name)
+	cmd.Stdout, cmd.Stderr = &b, &b
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("runc run: %v: %s", err, b.String())
+	}
+	return b.String(), cmd.ProcessState.ExitCode()
+}
+
+// Name is a name for a container that no other test has.
+func Name(t testing.TB, what string) string {
+	t.Helper()
+	return fmt.Sprintf("esclusa-test-%s-%d", what, os.Getpid())
+}
+
+func write(t testing.TB, name string, data []byte, mode os.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(name, data, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func run(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).Output()
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return string(out)
+}

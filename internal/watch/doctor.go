@@ -1,0 +1,112 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/internal/watch/events"
+	"github.com/esclusa/esclusa/internal/watch/prove"
+)
+
+// Check is what the doctor says of one family of events.
+type Check struct {
+	Kind      esclusa.EventKind `json:"kind"`
+	Mechanism string            `json:"mechanism,omitempty"` // how it is seen
+	Seen      bool              `json:"seen"`                // the act was done, and seen
+	Err       string            `json:"err,omitempty"`       // why not
+	Lost      string            `json:"lost"`                // what is not seen without it
+}
+
+// watched collects what the doctor's own child did.
+type watched struct {
+	mu   sync.Mutex
+	seen map[esclusa.EventKind]bool
+}
+
+func (w *watched) Event(e *esclusa.Event) {
+	for i := range e.Process.Args {
+		if e.Process.Args[i] == ProveArg {
+			w.mu.Lock()
+			w.seen[e.Kind] = true
+			w.mu.Unlock()
+		}
+	}
+}
+
+func (w *watched) Detection(*esclusa.Detection) {}
+
+// ProveArg marks the processes that the doctor starts.
+const ProveArg = "--esclusa-prove"
+
+// Doctor puts every family into the kernel, does a harmless thing of each
+// kind, and says what was seen. run starts a process that does the act of a
+// name, with ProveArg among its arguments, and waits for its end.
+func Doctor(ctx context.Context, c Config, run func(ctx context.Context, act string) error) ([]Check, error) {
+	w := &watched{seen: map[esclusa.EventKind]bool{}}
+	c.Sink, c.Kernel.Host, c.Judges = w, true, nil
+	s, err := Start(c)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	failed := map[esclusa.EventKind]string{}
+	for _, a := range prove.Acts() {
+		if err := run(ctx, a.Name); err != nil {
+			failed[a.Kind] = err.Error()
+		}
+	}
+	time.Sleep(settle)
+	cancel()
+	if err := <-done; err != nil {
+		return nil, err
+	}
+	missing := map[string]error{}
+	for _, m := range s.set.Missing() {
+		missing[m.Name] = m.Err
+	}
+	var out []Check
+	for i := range c.Families {
+		f := &c.Families[i]
+		if f.Kind == "" {
+			continue
+		}
+		k := Check{Kind: f.Kind, Seen: w.seen[f.Kind], Lost: f.Lost}
+		switch err := missing[f.Object.Name]; {
+		case err != nil:
+			k.Err = err.Error()
+		case failed[f.Kind] != "":
+			k.Err = "could not be tried: " + failed[f.Kind]
+		case !k.Seen:
+			k.Err = "tried, and not seen"
+		}
+		if k.Mechanism, err = mechanism(f); err != nil {
+			return nil, err
+		}
+		out = append(out, k)
+	}
+	return out, nil
+}
+
+// settle is longer than the reader's longest wait.
+const settle = 50 * time.Millisecond
+
+// mechanism names where a family's programs are attached.
+func mechanism(f *events.Family) (string, error) {
+	spec, err := f.Object.Spec()
+	if err != nil {
+		return "", fmt.Errorf("read program %s: %w", f.Object.Name, err)
+	}
+	var at []string
+	for _, p := range spec.Programs {
+		at = append(at, p.SectionName)
+	}
+	return strings.Join(slices.Sorted(slices.Values(at)), " "), nil
+}
