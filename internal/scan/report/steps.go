@@ -136,18 +136,11 @@ func Later(p *esclusa.Package, a, b string) bool {
 	if b == "" {
 		return true
 	}
-	va, err := schemes[p.Type].Parse(a)
+	scheme, _ := version.ForPURL(p.Type) // one that is not known parses nothing
+	va, err := scheme.Parse(a)
 	if err != nil {
 		return false
 	}
 	c, err := va.CompareTo(b)
 	return err == nil && c > 0
-}
-
-// schemes are how the types of the package URL order their versions; the zero
-// scheme parses nothing.
-var schemes = map[string]version.Scheme{
-	"deb": version.Deb, "rpm": version.RPM, "apk": version.APK, "golang": version.Go, "npm": version.NPM,
-	"pypi": version.PEP440, "maven": version.Maven, "gem": version.RubyGems, "cargo": version.SemVer,
-	"composer": version.Composer, "nuget": version.NuGet, "bitnami": version.Bitnami,
 }
