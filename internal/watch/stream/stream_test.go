@@ -57,7 +57,7 @@ func TestText(t *testing.T) {
 	}
 	for _, want := range []string{
 		"CRITICAL reverse-shell (ATT&CK T1059.004)", "4444?[2J", "/bin/sh (4700)", "containerd-shim-runc-v2 (4600) on the host",
-		"pod shop/web-5d4, container abababababab (containerd)", "2 findings known to be exploited", "ring full",
+		"pod shop/web-5d4, container abababababab (containerd)", "2 exploited findings", "ring full",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, b.String())

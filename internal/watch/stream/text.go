@@ -111,7 +111,7 @@ func (t *Text) container(b *strings.Builder, c *esclusa.Container) {
 		image += ", verdict " + c.Verdict.String()
 	}
 	if c.Exploited > 0 {
-		image += ", " + strconv.Itoa(c.Exploited) + " findings known to be exploited"
+		image += ", " + strconv.Itoa(c.Exploited) + " exploited findings"
 	} else if c.Worst > esclusa.SeverityNone {
 		image += ", worst finding " + c.Worst.String()
 	}
