@@ -30,12 +30,12 @@ var only = map[string][]string{
 	"github.com/spf13/cobra":   {"cmd/"},
 	"github.com/containerd/":   {"internal/oci"},
 	"google.golang.org/grpc":   {"internal/oci"},
-	"github.com/klauspost/":    {"internal/oci", "internal/scan/catalog/java", "internal/scan/advisory", "internal/scan/feeds", "internal/registrytest", "internal/benchscan"},
+	"github.com/klauspost/":    {"internal/oci", "internal/scan/catalog/java", "internal/scan/advisory", "internal/scan/feeds", "internal/registrytest", "internal/spool", "internal/benchscan"},
 	"github.com/schollz/":      {"cmd/"},
 	"github.com/cilium/ebpf":   {"internal/kernel", "internal/watch/events", "internal/shield/guards"},
 	"k8s.io/":                  {"internal/kube"},
 	"github.com/sigstore/":     {"internal/signing"},
-	"os/exec":                  {"cmd/", "internal/oci", "internal/benchscan", "internal/truth", "internal/kerneltest"},
+	"os/exec":                  {"cmd/", "internal/oci", "internal/benchscan", "internal/truth", "internal/kerneltest", "internal/shield/prove"},
 	module + "/internal/truth": {}, // tests only
 }
 
