@@ -115,7 +115,8 @@ func (a app) root() *cobra.Command {
 		Long: `esclusa protects containers from the image to the kernel.
 
   scan   what is in an image, what is wrong with it, what to do first
-  gate   may it go to production, why, and what to change`,
+  gate   may it go to production, why, and what to change
+  watch  what containers do while they run`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       version(),
@@ -142,6 +143,7 @@ func (a app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.scanCommand(),
 		a.gateCommand(),
+		a.watchCommand(),
 		a.advisoriesCommand(),
 		a.manCommand(),
 		a.versionCommand(),

@@ -43,6 +43,12 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"code": code, "image": image, "mirror": mirror, "bytes": writeBytes, "dates": dates, "registry": registry,
 		},
+		Condition: func(name string) (bool, error) {
+			if name == "root" {
+				return os.Getuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", name)
+		},
 		// The scripts are short; a command that reaches for a network or waits
 		// for something ends them.
 		RequireExplicitExec: true,

@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -29,6 +30,11 @@ type watched struct {
 }
 
 func (w *watched) Event(e *esclusa.Event) {
+	if e.Kind == esclusa.EventFork && e.Process.Parent.PID == int32(os.Getpid()) {
+		w.mu.Lock()
+		w.seen[e.Kind] = true
+		w.mu.Unlock()
+	}
 	for i := range e.Process.Args {
 		if e.Process.Args[i] == ProveArg {
 			w.mu.Lock()

@@ -251,12 +251,23 @@ func (s *Sensor) about(h kernel.Head, e *esclusa.Event, p *host.Process) {
 	}
 }
 
+// ofHost says that a process shares the host's mount and pid namespaces; a
+// process in others of its own may be a container that no runtime told of.
+func (s *Sensor) ofHost(e *esclusa.Event) bool {
+	h := &s.spaces.host
+	return len(e.Gaps) == 0 && e.Process.NS.Mount == h.Mount && e.Process.NS.PID == h.PID
+}
+
 func (s *Sensor) gap(e *esclusa.Event, what, why string) {
 	e.Gaps = append(e.Gaps, esclusa.Gap{Scope: esclusa.GapItem, What: what, Err: why})
 }
 
-// tell gives the event its number and hands it on.
+// tell gives the event its number and hands it on. The processes of the host
+// are known for their containers' sake; what they do is told only when asked.
 func (s *Sensor) tell(e *esclusa.Event) {
+	if e.Container == nil && e.Kind != esclusa.EventLoss && e.Kind != esclusa.EventGuard && !s.config.Kernel.Host && s.ofHost(e) {
+		return
+	}
 	s.seq++
 	e.Seq = s.seq
 	s.stats.events.Add(1)

@@ -1,0 +1,282 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/internal/host"
+	"github.com/esclusa/esclusa/internal/kernel"
+	"github.com/esclusa/esclusa/internal/watch"
+	"github.com/esclusa/esclusa/internal/watch/events/all"
+	"github.com/esclusa/esclusa/internal/watch/prove"
+	"github.com/esclusa/esclusa/internal/watch/stream"
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+// watchOptions are the flags of watch.
+type watchOptions struct {
+	output string
+	events bool
+	host   bool
+	budget uint64
+	record string
+}
+
+func (a app) watchCommand() *cobra.Command {
+	var o watchOptions
+	c := &cobra.Command{
+		Use:   "watch",
+		Short: "See what containers do",
+		Long: `Watch puts small programs into the kernel and tells what the containers of this
+machine do: who did it, in which container of which image, and who started that.
+It ends with Ctrl-C and leaves nothing behind.
+
+It needs root and Linux 5.10 or newer with BTF; no module.`,
+		Example: `  sudo esclusa watch --events
+  sudo esclusa watch --events --output json > events.jsonl`,
+		Args: args(0, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error { return a.watch(c.Context(), &o) },
+	}
+	f := c.Flags()
+	f.StringVarP(&o.output, "output", "o", "table", "`FORMAT`: table or json")
+	f.BoolVar(&o.events, "events", false, "tell every event")
+	f.BoolVar(&o.host, "host", false, "tell what processes of the host do, too, not just containers")
+	f.Uint64Var(&o.budget, "budget", 20_000, "how many `EVENTS` one container may make in a second; 0 is no limit")
+	f.StringVar(&o.record, "record", "", "write every event to `FILE`, for esclusa watch replay")
+	c.AddCommand(a.watchReplayCommand(), a.watchDoctorCommand(), a.watchProveCommand())
+	return c
+}
+
+// teller is a sink that can be closed.
+type teller interface {
+	watch.Sink
+	Close() error
+}
+
+func (a app) teller(format string, events bool) (teller, error) {
+	switch format {
+	case "table":
+		t := stream.NewText(a.stdout)
+		t.Events = events
+		t.Width, t.Color = a.terminal()
+		return t, nil
+	case "json":
+		j := stream.NewJSON(a.stdout)
+		j.Events = events
+		return j, nil
+	}
+	return nil, usagef("table or json", "unknown format %q", format)
+}
+
+// tellers hands everything to each of several.
+type tellers []teller
+
+func (ts tellers) Event(e *esclusa.Event) {
+	for _, t := range ts {
+		t.Event(e)
+	}
+}
+
+func (ts tellers) Detection(d *esclusa.Detection) {
+	for _, t := range ts {
+		t.Detection(d)
+	}
+}
+
+// watch runs the sensor until it is interrupted.
+func (a app) watch(ctx context.Context, o *watchOptions) (err error) {
+	out, err := a.teller(o.output, o.events)
+	if err != nil {
+		return err
+	}
+	to, start := tellers{out}, a.nodeStart()
+	if j, ok := out.(*stream.JSON); ok {
+		j.Write(esclusa.NodeMessage{Start: &start})
+	}
+	if o.record != "" {
+		f, err := os.OpenFile(o.record, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return hinted{err, "a recording is never written over: choose another name"}
+		}
+		defer f.Close()
+		j := stream.NewJSON(f)
+		j.Events = true
+		j.Write(esclusa.NodeMessage{Start: &start})
+		to = append(to, j)
+	}
+	config, err := a.sensor(o, start.Host)
+	if err != nil {
+		return err
+	}
+	config.Sink = to
+	s, err := watch.Start(config)
+	if err != nil {
+		return err
+	}
+	for _, g := range s.Missing() {
+		fmt.Fprintf(a.stderr, "not seen on this kernel: %s\n", g.What)
+	}
+	fmt.Fprintln(a.stderr, "watching; Ctrl-C ends it")
+	err = s.Run(ctx)
+	for _, t := range to {
+		if cerr := t.Close(); err == nil {
+			err = cerr
+		}
+	}
+	st := s.Stats()
+	fmt.Fprintf(a.stderr, "%d events, %d detections\n", st.Events, st.Detections)
+	return err
+}
+
+func (a app) sensor(o *watchOptions, name string) (watch.Config, error) {
+	h, err := host.New(host.Options{})
+	return watch.Config{Families: all.Families(), Kernel: kernel.Options{Host: o.host, Budget: o.budget}, Host: h, Name: name}, err
+}
+
+func (a app) nodeStart() esclusa.NodeStart {
+	s := esclusa.NodeStart{Stream: esclusa.NodeVersion, Tool: "esclusa " + version(), At: time.Now().UTC()}
+	s.Host, _ = os.Hostname() // a machine without a name has none to tell
+	if b, err := os.ReadFile("/proc/sys/kernel/random/boot_id"); err == nil {
+		s.Boot = strings.TrimSpace(string(b))
+	}
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		s.Kernel = unix.ByteSliceToString(u.Release[:])
+	}
+	return s
+}
+
+func (a app) watchReplayCommand() *cobra.Command {
+	var output string
+	var events bool
+	c := &cobra.Command{
+		Use:     "replay FILE",
+		Short:   "Tell a recording again",
+		Example: `  esclusa watch replay incident.jsonl --events`,
+		Args:    args(1, "one recording"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			out, err := a.teller(output, events)
+			if err != nil {
+				return err
+			}
+			f, err := os.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			err = stream.Read(f, func(m *esclusa.NodeMessage) error {
+				switch {
+				case m.Start != nil:
+					if j, ok := out.(*stream.JSON); ok {
+						j.Write(*m)
+					}
+				case m.Event != nil:
+					out.Event(m.Event)
+				case m.Detection != nil:
+					if len(m.Detection.Events) == 0 {
+						return fmt.Errorf("detection %q has no event", m.Detection.ID)
+					}
+					out.Detection(m.Detection)
+				}
+				return nil
+			})
+			if cerr := out.Close(); err == nil {
+				err = cerr
+			}
+			if err != nil {
+				return fmt.Errorf("recording %q: %w", args[0], err)
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVarP(&output, "output", "o", "table", "`FORMAT`: table or json")
+	c.Flags().BoolVar(&events, "events", false, "tell every event")
+	return c
+}
+
+func (a app) watchDoctorCommand() *cobra.Command {
+	var output string
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Try what can be seen on this kernel",
+		Long: `Doctor puts every program into the kernel, does a harmless thing of each kind
+and says whether it was seen, by which mechanism, and what is lost where not.
+It believes no file that names what a kernel can do.`,
+		Args: args(0, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if output != "table" && output != "json" {
+				return usagef("table or json", "unknown format %q", output)
+			}
+			config, err := a.sensor(&watchOptions{}, "")
+			if err != nil {
+				return err
+			}
+			self, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			checks, err := watch.Doctor(c.Context(), config, func(ctx context.Context, act string) error {
+				out, err := exec.CommandContext(ctx, self, "watch", "prove", act, watch.ProveArg).CombinedOutput()
+				if err != nil {
+					return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			return a.tellChecks(checks, output)
+		},
+	}
+	c.Flags().StringVarP(&output, "output", "o", "table", "`FORMAT`: table or json")
+	return c
+}
+
+// tellChecks prints the doctor's table; what was tried and not seen is an error.
+func (a app) tellChecks(checks []watch.Check, output string) error {
+	blind := 0
+	enc := json.NewEncoder(a.stdout)
+	for i := range checks {
+		k := &checks[i]
+		if !k.Seen {
+			blind++
+		}
+		switch {
+		case output == "json":
+			if err := enc.Encode(k); err != nil {
+				return err
+			}
+		case k.Seen:
+			fmt.Fprintf(a.stdout, "%-11s seen      by %s\n", k.Kind, k.Mechanism)
+		default:
+			fmt.Fprintf(a.stdout, "%-11s not seen  %s\n%-21s lost: %s\n", k.Kind, k.Err, "", k.Lost)
+		}
+	}
+	if output == "table" {
+		fmt.Fprintf(a.stdout, "%d of %d kinds of events are seen on this kernel\n", len(checks)-blind, len(checks))
+	}
+	if blind > 0 {
+		return exitError(1)
+	}
+	return nil
+}
+
+// watchProveCommand is what the doctor starts.
+func (a app) watchProveCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:    "prove ACT",
+		Short:  "Do a harmless thing for the doctor to see",
+		Hidden: true,
+		Args:   args(1, "one act"),
+		RunE:   func(_ *cobra.Command, args []string) error { return prove.Do(args[0]) },
+	}
+	c.Flags().Bool(strings.TrimPrefix(watch.ProveArg, "--"), false, "marks the doctor's own processes")
+	return c
+}
