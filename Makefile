@@ -3,7 +3,7 @@ SHELL := /bin/bash
 TOOL  := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build bpf test unit check needs vectors test-large fuzz bench bench-scan clean
+.PHONY: help build bpf test unit check needs vectors test-large test-layers inflate fuzz bench bench-scan clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -54,9 +54,9 @@ test-layers: ## tar headers of the layers that bench-scan builds, against archiv
 inflate: NEEDS := qemu-aarch64:qemu-user gcc:gcc gencat:libc6-dev
 inflate: needs ## inflate in both its forms: -race, -d=checkptr, and as arm64 under qemu
 	@set -e; for form in "-tags= ./internal/inflate ./internal/tarwalk" "-tags=inflate_unsafe ./internal/inflate"; do \
-	  for how in "go vet" "go test -race" "go test -gcflags=all=-d=checkptr" \
+	  for how in "go vet" "go test -race" "go test -gcflags=-d=checkptr" \
 	    "env GOARCH=arm64 CGO_ENABLED=0 go vet" "env GOARCH=arm64 CGO_ENABLED=0 go test -exec=qemu-aarch64"; do \
-	    case $$how in *test*) how="$$how -short -timeout=5m";; esac; echo "$$how $$form"; $$how $$form; done; done
+	    case $$how in *test*) how="$$how -short -timeout=9m";; esac; echo "$$how $$form"; $$how $$form; done; done
 
 FUZZTIME ?= 60s
 # (Minimising a find takes up to 60 s by default, and with them all of the time.)

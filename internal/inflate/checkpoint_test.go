@@ -40,7 +40,8 @@ func resumed(t *testing.T, data []byte, f Format, want []byte, every int64) int 
 
 func TestResume(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(19, 20))
-	data := content(rnd, 3_000_000)
+	size := int64(3_000_000 / brief(4))
+	data := content(rnd, int(size))
 	var parts [][]byte
 	for at := 0; at < len(data); {
 		n := min(1+rnd.IntN(40_000), len(data)-at)
@@ -49,13 +50,13 @@ func TestResume(t *testing.T) {
 	}
 	for _, level := range []int{0, 1, 6, 9, gzip.HuffmanOnly} {
 		z := compress(t, level, parts...)
-		if n := resumed(t, z, Gzip, data, 200_000); n < 10 || n > 15 {
+		if n := resumed(t, z, Gzip, data, size/15); n < 10 || n > 15 {
 			t.Errorf("level %d: %d checkpoints", level, n)
 		}
-		resumed(t, z[10:len(z)-8], Raw, data, 500_000)
+		resumed(t, z[10:len(z)-8], Raw, data, size/6)
 	}
 	two := append(compress(t, 6, parts[:20]...), compress(t, 6, parts[20:]...)...)
-	if n := resumed(t, two, Gzip, data, 100_000); n < 20 {
+	if n := resumed(t, two, Gzip, data, size/30); n < 20 {
 		t.Errorf("two members: %d checkpoints", n)
 	}
 	// The member that follows is checked in full.

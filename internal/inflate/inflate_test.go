@@ -10,7 +10,10 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/iotest"
 
@@ -145,6 +148,15 @@ func compress(t testing.TB, level int, parts ...[]byte) []byte {
 	return z.Bytes()
 }
 
+// brief is of how many cases one is tried: all, but of many alike fewer where
+// -race or an emulator make each of them slow.
+func brief(n int) int {
+	if testing.Short() {
+		return n
+	}
+	return 1
+}
+
 // TestStreams reads whole streams of all kinds that writers make: every level,
 // sizes at both edges of the buffers, blocks flushed in the middle.
 func TestStreams(t *testing.T) {
@@ -154,7 +166,10 @@ func TestStreams(t *testing.T) {
 		sizes = append(sizes, rnd.IntN(1_000_000))
 	}
 	for level := gzip.HuffmanOnly; level <= gzip.BestCompression; level++ {
-		for _, size := range sizes {
+		for i, size := range sizes {
+			if (i+level)%brief(6) != 0 {
+				continue
+			}
 			data := content(rnd, size)
 			cut := rnd.IntN(size + 1)
 			z := compress(t, level, data[:cut], data[cut:])
@@ -256,7 +271,7 @@ func TestFlipped(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(9, 10))
 	for _, level := range []int{0, 1, 9, gzip.HuffmanOnly} {
 		z := compress(t, level, content(rnd, 900), content(rnd, 300))
-		for i := range 8 * len(z) {
+		for i := 0; i < 8*len(z); i += brief(5) {
 			z[i/8] ^= 1 << (i % 8)
 			same(t, z, Gzip)
 			same(t, z[10:], Raw)
@@ -268,7 +283,7 @@ func TestFlipped(t *testing.T) {
 // TestNoise: what is no stream at all, for the decoder of blocks.
 func TestNoise(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(11, 12))
-	for range 30_000 {
+	for range 30_000 / brief(6) {
 		b := make([]byte, rnd.IntN(120))
 		for i := range b {
 			b[i] = byte(rnd.Uint32())
@@ -307,35 +322,86 @@ func TestHeaders(t *testing.T) {
 }
 
 // TestCorpora reads every file that tests of this repository and of the
-// standard library hold, packed, and as it is.
+// standard library hold, and what fuzzing on this machine has found, packed,
+// and as it is.
 func TestCorpora(t *testing.T) {
-	roots := []string{"..", filepath.Join(truth.GoRoot(t), "src", "compress"), filepath.Join(truth.GoRoot(t), "src", "archive")}
 	files := 0
-	for _, root := range roots {
-		err := filepath.WalkDir(root, func(p string, e fs.DirEntry, err error) error {
-			if err != nil || e.IsDir() || !bytes.Contains([]byte(p), []byte("/testdata/")) {
-				return err
-			}
-			data, err := os.ReadFile(p)
-			if err != nil || len(data) > 4<<20 {
-				return err
-			}
-			files++
-			z := compress(t, 6, data)
-			if got := same(t, z, Gzip); !bytes.Equal(got, data) {
-				t.Errorf("%s: packed and unpacked it is another", p)
-			}
-			same(t, data, Gzip)
-			same(t, data, Raw)
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
+	for _, root := range []string{"..", filepath.Join(truth.GoRoot(t), "src", "compress"), filepath.Join(truth.GoRoot(t), "src", "archive")} {
+		names := filesIn(t, root, "/testdata/")
+		files += len(names)
+		for _, name := range names {
+			corpus(t, name)
 		}
 	}
 	if files < 100 {
 		t.Errorf("%d files only", files)
 	}
+	out, err := exec.Command("go", "env", "GOCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const most = 2000 // years of fuzzing leave more than a test has time for
+	found := filesIn(t, filepath.Join(strings.TrimSpace(string(out)), "fuzz"), "/esclusa/")
+	for i := 0; i < len(found); i += 1 + len(found)/most {
+		corpus(t, found[i])
+	}
+	t.Logf("%d files, %d finds of fuzzing", files, len(found))
+}
+
+// filesIn are those files below root with part in their path; none where
+// there is no root.
+func filesIn(t *testing.T, root, part string) []string {
+	t.Helper()
+	var names []string
+	err := filepath.WalkDir(root, func(p string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // others may fuzz at this time, and tidy up
+		}
+		if err == nil && !e.IsDir() && strings.Contains(p, part) {
+			names = append(names, p)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+func corpus(t *testing.T, name string) {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	if len(data) > 4<<20 {
+		return
+	}
+	for _, data := range seeds(data) {
+		if got := same(t, compress(t, 6, data), Gzip); !bytes.Equal(got, data) {
+			t.Errorf("%s: packed and unpacked it is another", name)
+		}
+		same(t, data, Gzip)
+		same(t, data, Raw)
+	}
+}
+
+// seeds are the bytes and strings in a file of a fuzzing corpus; any other
+// file is the one seed.
+func seeds(data []byte) [][]byte {
+	if !bytes.HasPrefix(data, []byte("go test fuzz v1\n")) {
+		return [][]byte{data}
+	}
+	var all [][]byte
+	for line := range strings.Lines(string(data)) {
+		for _, kind := range []string{"[]byte(", "string("} {
+			quoted, ok := strings.CutPrefix(strings.TrimSpace(line), kind)
+			if v, err := strconv.Unquote(strings.TrimSuffix(quoted, ")")); ok && err == nil {
+				all = append(all, []byte(v))
+			}
+		}
+	}
+	return all
 }
 
 // FuzzInflate compares with the standard library, and begins again at each

@@ -19,14 +19,21 @@ import (
 
 var layers = flag.String("layers", "", "folder of layers, *.tar and *.tar.gz, to hold against archive/tar as well")
 
-// TestLayers walks layers of real images, where a folder of them is named.
+// TestLayers walks real layers: the Go installation as tar packs it, and,
+// where a folder of layers is named, those.
 func TestLayers(t *testing.T) {
+	t.Run("go", func(t *testing.T) {
+		pack := func() io.Reader { return packed(t, truth.GoRoot(t)) }
+		if c := agree(t, Chunks(pack()), pack()); c.entries < 10_000 {
+			t.Errorf("%+v: hardly a Go installation", c)
+		}
+	})
 	if *layers == "" {
-		t.Skip("no folder of layers named (-layers)")
+		return
 	}
 	files, err := filepath.Glob(filepath.Join(*layers, "*.tar*"))
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no layers in %s: %v", *layers, err)
 	}
 	for _, name := range files {
 		t.Run(filepath.Base(name), func(t *testing.T) {
@@ -36,6 +43,22 @@ func TestLayers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// packed is a tar of a folder, on its way.
+func packed(t *testing.T, dir string) io.Reader {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), "tar", "-c", ".")
+	c.Dir = dir
+	r, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Wait() }) // killed, where the end is not read
+	return r
 }
 
 func unpacked(t *testing.T, name string) io.Reader {
