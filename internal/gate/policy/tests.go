@@ -44,6 +44,7 @@ type Expect struct {
 // Outcome is a decision of a verdict.
 type Outcome esclusa.Decision
 
+// DecodeText implements yamlread.Scalar.
 func (o *Outcome) DecodeText(s string) error {
 	var d esclusa.Decision
 	if err := d.UnmarshalText([]byte(s)); err != nil {
@@ -90,6 +91,7 @@ type FindingFact struct {
 // Number is a plain number.
 type Number float64
 
+// DecodeText implements yamlread.Scalar.
 func (n *Number) DecodeText(s string) error {
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil || f != f || f < -1e9 || f > 1e9 {
@@ -102,6 +104,7 @@ func (n *Number) DecodeText(s string) error {
 // Level is one severity.
 type Level esclusa.Severity
 
+// DecodeText implements yamlread.Scalar.
 func (l *Level) DecodeText(s string) error {
 	v, err := severity(s)
 	*l = Level(v)

@@ -15,6 +15,7 @@ import (
 // Decision is what a rule may decide: deny or warn.
 type Decision esclusa.Decision
 
+// DecodeText implements yamlread.Scalar.
 func (d *Decision) DecodeText(s string) error {
 	switch s {
 	case "deny":
@@ -37,6 +38,7 @@ var kinds = []Kind{
 	Kind(esclusa.KindSecret), Kind(esclusa.KindMisconfiguration), Kind(esclusa.KindNotice),
 }
 
+// DecodeText implements yamlread.Scalar.
 func (k *Kind) DecodeText(s string) error { return yamlread.Word(k, s, kinds) }
 
 // Reach is an answer of reachability; "unknown" is nothing proved.
@@ -44,6 +46,7 @@ type Reach string
 
 var reaches = []Reach{"unknown", Reach(esclusa.ReachLinked), Reach(esclusa.ReachAbsent)}
 
+// DecodeText implements yamlread.Scalar.
 func (k *Reach) DecodeText(s string) error { return yamlread.Word(k, s, reaches) }
 
 // Of says whether a finding has this answer.
@@ -56,6 +59,7 @@ type Origin string
 
 var origins = []Origin{"unknown", Origin(esclusa.OriginBase), Origin(esclusa.OriginOwn)}
 
+// DecodeText implements yamlread.Scalar.
 func (o *Origin) DecodeText(s string) error { return yamlread.Word(o, s, origins) }
 
 // Of says whether a finding has this origin.
@@ -71,6 +75,7 @@ var scopes = []Scope{
 	Scope(esclusa.GapSystem), Scope(esclusa.GapLayer),
 }
 
+// DecodeText implements yamlread.Scalar.
 func (s *Scope) DecodeText(t string) error { return yamlread.Word(s, t, scopes) }
 
 // Compare is a number with a comparison: ">= 9".
@@ -79,6 +84,7 @@ type Compare struct {
 	Value float64
 }
 
+// DecodeText implements yamlread.Scalar.
 func (c *Compare) DecodeText(s string) error {
 	op, rest := operator(s)
 	v, err := strconv.ParseFloat(rest, 64)
@@ -115,6 +121,7 @@ func operator(s string) (op, rest string) {
 // Severities are the severities that a rule means, one bit each.
 type Severities uint8
 
+// DecodeText implements yamlread.Scalar.
 func (s *Severities) DecodeText(t string) error {
 	op, w := operator(t)
 	bound, err := severity(w)
@@ -150,6 +157,7 @@ type Span time.Duration
 
 const day = 24 * time.Hour
 
+// DecodeText implements yamlread.Scalar.
 func (d *Span) DecodeText(s string) error {
 	units := map[byte]time.Duration{'h': time.Hour, 'd': day, 'w': 7 * day}
 	bad := yamlread.Hinted{fmt.Sprintf("%q is not a length of time", yamlread.Clip(s, 20)), "write it as 14d, 36h or 2w"}
@@ -177,6 +185,7 @@ type Grace [esclusa.SeverityCritical + 1]Span
 
 // decodeNode reads one span for all, or one for each severity; a severity
 // that is not named has none.
+// DecodeNode implements yamlread.Node.
 func (g *Grace) DecodeNode(r *yamlread.Reader, n ast.Node, what string) {
 	switch n.(type) {
 	case *ast.MappingNode, *ast.MappingValueNode:
@@ -215,6 +224,7 @@ type Date struct {
 	Day bool // written without an hour
 }
 
+// DecodeText implements yamlread.Scalar.
 func (d *Date) DecodeText(s string) error {
 	for _, layout := range []string{time.DateOnly, time.RFC3339} {
 		t, err := time.Parse(layout, s)
@@ -240,6 +250,7 @@ type Pattern string
 
 const maxPattern = 256
 
+// DecodeText implements yamlread.Scalar.
 func (p *Pattern) DecodeText(s string) error {
 	if strings.TrimSpace(s) == "" {
 		return yamlread.Hinted{"a pattern is empty", ""}
