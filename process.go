@@ -2,6 +2,7 @@ package esclusa
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -31,6 +32,33 @@ type Credentials struct {
 	// Effective is the set of effective capabilities, bit N for capability N
 	// (capabilities(7)).
 	Effective uint64 `json:"capEff"`
+}
+
+// Capabilities are the names of the effective capabilities, in order.
+func (c Credentials) Capabilities() []string {
+	var out []string
+	for n := range 64 {
+		if c.Effective&(1<<n) != 0 {
+			out = append(out, CapabilityName(n))
+		}
+	}
+	return out
+}
+
+// CapabilityName is the name of a capability as in capabilities(7), in lower
+// case and without CAP_; of one that is newer than Linux 5.9 the number.
+func CapabilityName(n int) string {
+	names := [...]string{
+		"chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap", "linux_immutable",
+		"net_bind_service", "net_broadcast", "net_admin", "net_raw", "ipc_lock", "ipc_owner", "sys_module", "sys_rawio", "sys_chroot",
+		"sys_ptrace", "sys_pacct", "sys_admin", "sys_boot", "sys_nice", "sys_resource", "sys_time", "sys_tty_config", "mknod", "lease",
+		"audit_write", "audit_control", "setfcap", "mac_override", "mac_admin", "syslog", "wake_alarm", "block_suspend", "audit_read",
+		"perfmon", "bpf", "checkpoint_restore",
+	}
+	if n < 0 || n >= len(names) {
+		return strconv.Itoa(n)
+	}
+	return names[n]
 }
 
 // Namespaces are inode numbers of /proc/PID/ns/*.

@@ -199,14 +199,24 @@ func TestNeeds(t *testing.T) {
 			{argo, {"ship.tons", Equal, int64(1)}},
 			{{"ship.big", Equal, true}, {"ship.tons", Equal, int64(1)}},
 		},
-		`ship.tons > 5`:                                   nil,
-		`!(ship.name == "argo")`:                          nil,
-		`ship.name != "argo"`:                             nil,
-		`ship.masts.exists(m, m.name == "main")`:          nil,
-		`ship.big ? ship.name == "argo" : ship.tons == 1`: nil,
-		`ship.tons == heavy`:                              nil,
-		`ship.name == ship.port.name`:                     nil,
-		`ship.name in []`:                                 {nil},
+		`ship.tons > 5`:                                             nil,
+		`!(ship.name == "argo")`:                                    nil,
+		`ship.name != "argo"`:                                       nil,
+		`ship.masts.exists(m, m.name == "main")`:                    nil,
+		`ship.big ? ship.name == "argo" : ship.tons == 1`:           nil,
+		`ship.tons == heavy`:                                        nil,
+		`ship.name == ship.port.name`:                               nil,
+		`ship.name in []`:                                           {{}},
+		`ship.crew.exists(c, c == "jason" || c.startsWith("orph"))`: {{{"ship.crew", Has, "jason"}, {"ship.crew", Prefix, "orph"}}},
+		`ship.crew.exists(c, c.endsWith("us") && c.size() > 3)`:     {{{"ship.crew", Suffix, "us"}}},
+		`ship.crew.exists(c, c.size() > 3 && c in ["a", "b"])`:      {{{"ship.crew", Has, "a"}, {"ship.crew", Has, "b"}}},
+		`ship.crew.exists(c, c == "jason" || ship.big)`:             nil,
+		`ship.crew.exists(c, c != "jason")`:                         nil,
+		`ship.crew.exists(c, !(c == "jason"))`:                      nil,
+		`ship.crew.all(c, c == "jason")`:                            nil,
+		`ship.crew.exists_one(c, c == "jason")`:                     nil,
+		`ship.crew.filter(c, c == "jason").size() == 0`:             nil,
+		`ship.crew.exists(c, ship.name == "argo")`:                  nil,
 	} {
 		p, err := testEnv().Compile(src)
 		if err != nil {
@@ -234,7 +244,7 @@ func FuzzCompile(f *testing.F) {
 		"ship.big", `ship.name.matches("a+")`, "ship.crew.all(c, c == 'x')", "[1,2][5] == 1",
 		`"\u0000" in ship.flags`, "1/0 == 1", "ship", "duration('x') == ship.age", "ship == ship", "type(ship) == ship",
 		"has(ship.crew) ? {1:2} == {} : null == null", "dyn(ship).name == ''", "[ship].exists(s, s.name == 'argo')", "ship.masts.exists(m, m.tall > 3) || ship.name.startsWith('a')",
-		"(ship.name == 'argo' && ship.big) || ship.tons in [700, 1]", "!ship.big && 'jason' in ship.crew",
+		"(ship.name == 'argo' && ship.big) || ship.tons in [700, 1]", "!ship.big && 'jason' in ship.crew", "ship.crew.exists(c, c == 'jason' && c.startsWith('j') || c in ['x'])",
 	} {
 		f.Add(s)
 	}
@@ -303,10 +313,12 @@ func holds(c Clause, s *ship) bool {
 		switch text, ok := texts[a.Path]; {
 		case a.Path == "ship.big" && a.Value == (s.tons > 1000), a.Path == "ship.tons" && a.Value == s.tons,
 			a.Op == Has && a.Path == "ship.crew" && slices.Contains(s.crew, v),
+			a.Op == Prefix && a.Path == "ship.crew" && slices.ContainsFunc(s.crew, func(c string) bool { return strings.HasPrefix(c, v) }),
+			a.Op == Suffix && a.Path == "ship.crew" && slices.ContainsFunc(s.crew, func(c string) bool { return strings.HasSuffix(c, v) }),
 			a.Op == Has && a.Path == "ship.flags" && s.flags[v] != "",
 			ok && a.Op == Equal && text == v, ok && a.Op == Prefix && strings.HasPrefix(text, v),
 			ok && a.Op == Suffix && strings.HasSuffix(text, v),
-			!ok && a.Path != "ship.big" && a.Path != "ship.tons" && a.Op != Has:
+			!ok && a.Path != "ship.big" && a.Path != "ship.tons" && a.Path != "ship.crew" && a.Op != Has:
 			return true
 		}
 	}

@@ -17,8 +17,8 @@ type Op uint8
 const (
 	Equal  Op = iota // the field is the value
 	Has              // the field, a list, has the value as an element
-	Prefix           // the field begins with the value
-	Suffix           // the field ends with the value
+	Prefix           // the field, or an element of a list, begins with the value
+	Suffix           // the field, or an element of a list, ends with the value
 )
 
 // Atom is one comparison of a field with a literal. Path is the field as the
@@ -50,6 +50,9 @@ func (p *Program) Needs() []Clause { return p.needs }
 func needs(e ast.Expr) []Clause {
 	if path, ok := pathOf(e); ok {
 		return []Clause{{{path, Equal, true}}}
+	}
+	if e.Kind() == ast.ComprehensionKind {
+		return one(exists(e.AsComprehension()), nil)
 	}
 	if e.Kind() != ast.CallKind {
 		return nil
@@ -99,19 +102,88 @@ func in(elem, list ast.Expr) []Clause {
 		return one(compare(list, elem, Has), nil)
 	}
 	path, ok := pathOf(elem)
-	if !ok || list.AsList().Size() > maxAtoms {
+	if !ok {
 		return nil
 	}
-	var c Clause
+	return one(literals(path, list, Equal), nil)
+}
+
+// literals are the elements of a list of literals, any of which the path may
+// be. Of an empty list none: a clause that never holds.
+func literals(path string, list ast.Expr, op Op) Clause {
+	if list.Kind() != ast.ListKind || list.AsList().Size() > maxAtoms {
+		return nil
+	}
+	c := Clause{}
 	for _, l := range list.AsList().Elements() {
 		v, ok := literal(l)
 		if !ok {
 			return nil
 		}
-		c = append(c, Atom{path, Equal, v})
+		c = append(c, Atom{path, op, v})
 	}
-	return []Clause{c} // an empty list: nothing holds, ever
+	return c
 }
+
+// exists is `list.exists(x, …)`: the macro becomes a loop that starts at false
+// and joins its steps by "or".
+func exists(c ast.ComprehensionExpr) Clause {
+	path, ok := pathOf(c.IterRange())
+	start, isLiteral := literal(c.AccuInit())
+	if !ok || !isLiteral || start != false || c.LoopStep().Kind() != ast.CallKind {
+		return nil
+	}
+	step := c.LoopStep().AsCall()
+	if step.FunctionName() != operators.LogicalOr || !isVar(step.Args()[0], c.AccuVar()) {
+		return nil
+	}
+	return element(path, c.IterVar(), step.Args()[1])
+}
+
+// element is what a condition about the variable demands of some element of
+// the list.
+func element(path, variable string, e ast.Expr) Clause {
+	if e.Kind() != ast.CallKind {
+		return nil
+	}
+	c := e.AsCall()
+	atom := func(x, value ast.Expr, op Op) Clause {
+		if v, ok := literal(value); ok && isVar(x, variable) {
+			return Clause{{path, op, v}}
+		}
+		return nil
+	}
+	switch c.FunctionName() {
+	case operators.LogicalAnd:
+		if left := element(path, variable, c.Args()[0]); left != nil {
+			return left
+		}
+		return element(path, variable, c.Args()[1])
+	case operators.LogicalOr:
+		left, right := element(path, variable, c.Args()[0]), element(path, variable, c.Args()[1])
+		if left == nil || right == nil || len(left)+len(right) > maxAtoms {
+			return nil
+		}
+		return slices.Concat(left, right)
+	case operators.Equals:
+		if left := atom(c.Args()[0], c.Args()[1], Has); left != nil {
+			return left
+		}
+		return atom(c.Args()[1], c.Args()[0], Has)
+	case operators.In:
+		if !isVar(c.Args()[0], variable) {
+			return nil
+		}
+		return literals(path, c.Args()[1], Has)
+	case overloads.StartsWith:
+		return atom(c.Target(), c.Args()[0], Prefix)
+	case overloads.EndsWith:
+		return atom(c.Target(), c.Args()[0], Suffix)
+	}
+	return nil
+}
+
+func isVar(e ast.Expr, name string) bool { return e.Kind() == ast.IdentKind && e.AsIdent() == name }
 
 func one(a, b Clause) []Clause {
 	switch {

@@ -1,0 +1,59 @@
+package rules
+
+import (
+	"io/fs"
+	"strings"
+	"testing"
+
+	"github.com/esclusa/esclusa/content"
+)
+
+// builtin are the rules of the house.
+func builtin(t testing.TB) []File {
+	t.Helper()
+	sub, err := fs.Sub(content.Rules, "rules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := Files(sub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func builtinSet(t testing.TB) *Set {
+	t.Helper()
+	s, err := Load(NewLanguage(), builtin(t), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Each rule fires on its attacks, and all are silent on every benign twin.
+func TestContent(t *testing.T) {
+	s := builtinSet(t)
+	for _, err := range s.Try() {
+		t.Error(err)
+	}
+	for _, g := range s.TakeGaps() {
+		t.Errorf("%s", g)
+	}
+	for _, r := range s.Rules() {
+		if len(r.Attacks) == 0 || len(r.Benign) == 0 {
+			t.Errorf("%s: a rule needs an attack and a benign twin", r.File)
+		}
+		for _, x := range append(append([]Example{}, r.Attacks...), r.Benign...) {
+			if strings.TrimSpace(x.Run) == "" {
+				t.Errorf("%s: %q has no commands to run", r.File, x.Name)
+			}
+		}
+		if r.When.clauses == nil {
+			t.Errorf("%s: the condition names no literal, so it is evaluated for every event of its kinds", r.File)
+		}
+	}
+	if n := len(s.Rules()); n < 40 {
+		t.Errorf("%d rules", n)
+	}
+}
