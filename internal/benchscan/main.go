@@ -72,6 +72,9 @@ func (b *bench) run(ctx context.Context, build bool) error {
 	if err != nil {
 		return err
 	}
+	if err := b.writeRules(); err != nil {
+		return err
+	}
 	tools := []tool{esclusa}
 	if !b.alone {
 		tools = append(tools, b.peers(ctx)...)

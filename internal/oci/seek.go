@@ -19,7 +19,7 @@ import (
 const (
 	// markEvery is how far apart the places of a SeekTable are at least, in
 	// bytes of the tar. Each costs its window, 32 KiB before it is packed.
-	markEvery = 4 << 20
+	markEvery = 8 << 20
 	// maxMarks is how many there are at most: every other one goes when there
 	// are more, and they stand twice as far apart from then on.
 	maxMarks   = 1024
@@ -121,7 +121,7 @@ func (t *SeekTable) watch(v *verifier, s *stream) {
 // mark has the places told from now on.
 func (t *SeekTable) mark(r *inflate.Reader, every int64) {
 	r.Checkpoints(every, func(c inflate.Checkpoint) {
-		t.Marks = append(t.Marks, Mark{In: c.In, Skip: c.Skip, Out: c.Out, Window: s2.Encode(nil, c.Window)})
+		t.Marks = append(t.Marks, Mark{In: c.In, Skip: c.Skip, Out: c.Out, Window: s2.EncodeBetter(nil, c.Window)})
 		if len(t.Marks) < maxMarks {
 			return
 		}

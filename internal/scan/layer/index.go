@@ -35,14 +35,24 @@ var indexMagic = []byte("esclusa index\x01\n")
 
 // Encode writes the index with a checksum.
 func (x *Index) Encode() ([]byte, error) {
-	body, err := cbor.Marshal(x)
-	if err != nil {
+	// In one piece, and once: a large layer is still in memory beside it.
+	size := len(indexMagic) + 8 + len(x.Files) + 1024
+	for i := range x.Table.Marks {
+		size += len(x.Table.Marks[i].Window) + 64
+	}
+	for _, sum := range x.Table.Sums {
+		size += len(sum) + 8
+	}
+	b := bytes.NewBuffer(make([]byte, 0, size))
+	b.Write(indexMagic)
+	b.Write(make([]byte, 8))
+	if err := cbor.MarshalToBuffer(x, b); err != nil {
 		return nil, fmt.Errorf("encode layer index: %w", err)
 	}
-	b := make([]byte, 0, len(indexMagic)+8+len(body))
-	b = append(b, indexMagic...)
-	b = binary.LittleEndian.AppendUint64(b, xxhash.Sum64(body))
-	return append(b, body...), nil
+	all := b.Bytes()
+	body := all[len(indexMagic)+8:]
+	binary.LittleEndian.PutUint64(all[len(indexMagic):], xxhash.Sum64(body))
+	return all, nil
 }
 
 // DecodeIndex reads what Encode wrote; anything else is ErrIndex.

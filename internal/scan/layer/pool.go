@@ -30,7 +30,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		Entries: 20_000_000, Bytes: 256 << 30, Items: 500_000, Links: 1_000_000,
-		Gaps: 1_000, PathSize: 4096, Memory: 32 << 20, Hits: 100_000,
+		Gaps: 1_000, PathSize: 4096, Memory: 24 << 20, Hits: 100_000,
 	}
 }
 
