@@ -30,7 +30,7 @@ var only = map[string][]string{
 	"github.com/spf13/cobra":   {"cmd/"},
 	"github.com/containerd/":   {"internal/oci"},
 	"google.golang.org/grpc":   {"internal/oci"},
-	"github.com/klauspost/":    {"internal/oci", "internal/scan/catalog/java", "internal/scan/advisory", "internal/scan/feeds", "internal/registrytest", "internal/spool", "internal/benchscan"},
+	"github.com/klauspost/":    {"internal/oci", "internal/scan/catalog/java", "internal/registrytest", "internal/spool", "internal/benchscan"},
 	"github.com/schollz/":      {"cmd/"},
 	"github.com/cilium/ebpf":   {"internal/kernel", "internal/watch/events", "internal/shield/guards"},
 	"k8s.io/":                  {"internal/kube"},

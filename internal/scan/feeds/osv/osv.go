@@ -17,12 +17,11 @@ import (
 	"path"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 
-	"github.com/klauspost/compress/flate"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/esclusa/esclusa/internal/inflate"
 	"github.com/esclusa/esclusa/internal/scan/feeds"
 )
 
@@ -71,7 +70,7 @@ func (f feed) Parse(ctx context.Context, in feeds.File, sink feeds.Sink) error {
 		return fmt.Errorf("open zip: %w", err)
 	}
 	directory.left = -1 // the records have limits of their own
-	z.RegisterDecompressor(zip.Deflate, inflate)
+	z.RegisterDecompressor(zip.Deflate, decompress)
 
 	var next, total atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
@@ -164,25 +163,5 @@ func (c *capped) ReadAt(p []byte, off int64) (int, error) {
 	return c.ReaderAt.ReadAt(p, off)
 }
 
-// inflaters are kept for the next record: one costs more than most records.
-var inflaters = sync.Pool{New: func() any { return flate.NewReader(strings.NewReader("")) }}
-
-func inflate(r io.Reader) io.ReadCloser {
-	z := inflaters.Get().(io.ReadCloser)
-	if err := z.(flate.Resetter).Reset(r, nil); err != nil {
-		return io.NopCloser(failing{err})
-	}
-	return &pooled{z}
-}
-
-type pooled struct{ io.ReadCloser }
-
-func (p *pooled) Close() error {
-	err := p.ReadCloser.Close()
-	inflaters.Put(p.ReadCloser)
-	return err
-}
-
-type failing struct{ err error }
-
-func (f failing) Read([]byte) (int, error) { return 0, f.err }
+// decompress unpacks an entry; archive/zip holds it to its checksum.
+func decompress(r io.Reader) io.ReadCloser { return inflate.NewReader(r, inflate.Raw) }
