@@ -53,10 +53,25 @@ func openTarball(name string) (*tarball, error) {
 		if err != nil {
 			return nil, fmt.Errorf("mirror %q: %w", name, err)
 		}
+		if holes(h) {
+			// Its bytes do not lie in the tar as they are in the file.
+			return nil, fmt.Errorf("mirror %q: %q is stored with holes (hint: pack it without tar's --sparse)", name, h.Name)
+		}
 		if h.Typeflag == tar.TypeReg {
 			t.files = append(t.files, tarFile{path.Clean("/" + h.Name), at, h.Size, h.ModTime.Unix()})
 		}
 	}
+}
+
+// holes says of a file that its zeros are left out: in GNU's old format or in
+// those that GNU tar writes into PAX records.
+func holes(h *tar.Header) bool {
+	for k := range h.PAXRecords {
+		if strings.HasPrefix(k, "GNU.sparse.") {
+			return true
+		}
+	}
+	return h.Typeflag == tar.TypeGNUSparse
 }
 
 // fetch finds the file by the end of its path: the tar may have been made
