@@ -6,3 +6,9 @@ import "embed"
 //
 //go:embed rules/*.yaml
 var Rules embed.FS
+
+// Sequences holds the sequences of watch, a file each with its examples:
+// sequences/*.yaml.
+//
+//go:embed sequences/*.yaml
+var Sequences embed.FS

@@ -191,6 +191,7 @@ func TestNeeds(t *testing.T) {
 		`"argo" == ship.name && ship.big`:                {{argo}, {{"ship.big", Equal, true}}},
 		`!ship.big && ship.tons == 7`:                    {{{"ship.big", Equal, false}}, {{"ship.tons", Equal, int64(7)}}},
 		`ship.name in ["argo", "nina"]`:                  {{argo, {"ship.name", Equal, "nina"}}},
+		`ship.name.contains("rg")`:                       {{{"ship.name", Contains, "rg"}}},
 		`"jason" in ship.crew`:                           {{{"ship.crew", Has, "jason"}}},
 		`ship.port.name.startsWith("io")`:                {{{"ship.port.name", Prefix, "io"}}},
 		`ship.name.endsWith("go") || ship.name == "x"`:   {{{"ship.name", Suffix, "go"}, {"ship.name", Equal, "x"}}},
@@ -317,7 +318,7 @@ func holds(c Clause, s *ship) bool {
 			a.Op == Suffix && a.Path == "ship.crew" && slices.ContainsFunc(s.crew, func(c string) bool { return strings.HasSuffix(c, v) }),
 			a.Op == Has && a.Path == "ship.flags" && s.flags[v] != "",
 			ok && a.Op == Equal && text == v, ok && a.Op == Prefix && strings.HasPrefix(text, v),
-			ok && a.Op == Suffix && strings.HasSuffix(text, v),
+			ok && a.Op == Suffix && strings.HasSuffix(text, v), ok && a.Op == Contains && strings.Contains(text, v),
 			!ok && a.Path != "ship.big" && a.Path != "ship.tons" && a.Path != "ship.crew" && a.Op != Has:
 			return true
 		}

@@ -13,12 +13,13 @@ import (
 // Op is how an Atom compares.
 type Op uint8
 
-// The comparisons that an index can answer by looking up.
+// The comparisons; all but Contains can be answered by looking up.
 const (
-	Equal  Op = iota // the field is the value
-	Has              // the field, a list, has the value as an element
-	Prefix           // the field, or an element of a list, begins with the value
-	Suffix           // the field, or an element of a list, ends with the value
+	Equal    Op = iota // the field is the value
+	Has                // the field, a list, has the value as an element
+	Prefix             // the field, or an element of a list, begins with the value
+	Suffix             // the field, or an element of a list, ends with the value
+	Contains           // the field has the value somewhere
 )
 
 // Atom is one comparison of a field with a literal. Path is the field as the
@@ -77,6 +78,8 @@ func needs(e ast.Expr) []Clause {
 		return one(compare(c.Target(), c.Args()[0], Prefix), nil)
 	case overloads.EndsWith:
 		return one(compare(c.Target(), c.Args()[0], Suffix), nil)
+	case overloads.Contains:
+		return one(compare(c.Target(), c.Args()[0], Contains), nil)
 	}
 	return nil
 }

@@ -189,6 +189,7 @@ func emitted(t esclusa.FieldType) Type {
 // own gives getters to the fields of a kind: an event of another kind, or one
 // without the field, has the zero value.
 func own(kind esclusa.EventKind, all []*Field) []*Field {
+	none := &esclusa.Field{}
 	for _, f := range all {
 		name := f.Path
 		f.Path = Var(kind) + "." + name
@@ -198,7 +199,7 @@ func own(kind esclusa.EventKind, all []*Field) []*Field {
 					return v
 				}
 			}
-			return &esclusa.Field{}
+			return none
 		}
 		switch {
 		case f.Derived:

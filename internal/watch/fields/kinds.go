@@ -10,7 +10,7 @@ func text(name, doc string, values ...string) *Field {
 	return &Field{Path: name, Type: Text, Doc: doc, Values: values, Coarse: values != nil}
 }
 func number(name, doc string) *Field { return &Field{Path: name, Type: Number, Doc: doc} }
-func truth(name, doc string) *Field   { return &Field{Path: name, Type: Bool, Doc: doc} }
+func truth(name, doc string) *Field  { return &Field{Path: name, Type: Bool, Doc: doc} }
 func list(name, doc string) *Field   { return &Field{Path: name, Type: List, Doc: doc} }
 
 // kindFields are what the families of events emit, and what is derived from it.

@@ -41,7 +41,7 @@ func processFields() []*Field {
 			text: func(e *esclusa.Event) string { return e.Process.Exe },
 		},
 		{
-			Path: "process.exeSource", Type: Text, Coarse: true, Doc: "Where the executable's content lives; empty when the kernel could not be asked.",
+			Path: "process.exeSource", Type: Text, Doc: "Where the executable's content lives; empty when the kernel could not be asked.",
 			Values: []string{
 				"", string(esclusa.SourceHost), string(esclusa.SourceImage), string(esclusa.SourceUpper),
 				string(esclusa.SourceTmpfs), string(esclusa.SourceMemory),

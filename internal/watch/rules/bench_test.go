@@ -106,8 +106,11 @@ func BenchmarkLoad(b *testing.B) {
 // An event that no rule cares about allocates nothing, and is looked at by no
 // condition.
 func TestQuietCostsNothing(t *testing.T) {
-	s := load(t, many(1000)...)
+	s, house := load(t, many(1000)...), builtinSet(t)
 	for _, e := range quiet() {
+		if n := testing.AllocsPerRun(10, func() { house.Match(e, func(*Rule) {}) }); n > 0 {
+			t.Errorf("%s through the rules of the house: %v allocations", e.Kind, n)
+		}
 		if ids := s.index.Find(e, nil); len(ids) > 0 {
 			t.Errorf("%s %s: %d conditions are worth a look", e.Kind, e.Process.Name, len(ids))
 		}
@@ -115,4 +118,12 @@ func TestQuietCostsNothing(t *testing.T) {
 			t.Errorf("%s: %v allocations", e.Kind, n)
 		}
 	}
+}
+
+// One operation is a health check: a shell with a command, the event that most
+// rules of the house look at twice.
+func BenchmarkHealthCheck(b *testing.B) {
+	e := execEvent("sh", "-c", "curl -fsS http://127.0.0.1:8080/health || exit 1")
+	e.Ancestors = []esclusa.Ancestor{{Name: "containerd-shim"}}
+	benchmark(b, builtinSet(b), []*esclusa.Event{e})
 }

@@ -23,12 +23,12 @@ type atom struct {
 type clause []atom
 
 // clause resolves what a condition needs. It is not known when one of its
-// atoms is about something that cannot be looked up quickly.
+// atoms is about something that only the condition itself can tell.
 func (l *Language) clause(need expr.Clause) (c clause, known bool) {
 	known = true
 	for _, n := range need {
 		f := l.table[n.Path]
-		if f == nil || !f.Indexed() || (n.Op == expr.Has || n.Op == expr.Equal) && (n.Op == expr.Has) != (f.Type == fields.List) {
+		if f == nil || f.Type > fields.List || (n.Op == expr.Has || n.Op == expr.Equal) && (n.Op == expr.Has) != (f.Type == fields.List) {
 			known = false
 			continue
 		}
@@ -65,6 +65,8 @@ func (a *atom) holds(e *esclusa.Event) bool {
 		return a.any(e, strings.HasPrefix)
 	case expr.Suffix:
 		return a.any(e, strings.HasSuffix)
+	case expr.Contains:
+		return a.any(e, strings.Contains)
 	}
 	if a.field.Type == fields.Text {
 		return a.field.Text(e) == a.text
@@ -86,13 +88,17 @@ func (a *atom) any(e *esclusa.Event, is func(s, with string) bool) bool {
 }
 
 // worth says how well an atom divides events: what few events have is worth
-// more.
+// more, and what cannot be looked up is worth nothing.
 func (a *atom) worth() int {
 	switch {
-	case a.field.Coarse:
-		return 2
+	case a.op == expr.Contains || !a.field.Indexed():
+		return 0
+	case a.field.Coarse, a.field.Type == fields.Bool && a.number == 0: // most flags are false
+		return 1
 	case a.field.Type == fields.Bool:
-		return 1 + int(a.number) // most flags are false
+		return 2
+	case a.field.Values != nil:
+		return 3
 	case a.field.Type == fields.Number:
 		return 5
 	case a.op != expr.Equal:
@@ -102,7 +108,7 @@ func (a *atom) worth() int {
 }
 
 func (c clause) worth() int {
-	least := 10
+	least := 10 // of none: it never holds, and nothing finds it
 	for i := range c {
 		least = min(least, c[i].worth())
 	}
@@ -160,7 +166,7 @@ type fieldIndex struct {
 func (x *index) add(id int32, clauses []clause) {
 	var best clause
 	for _, c := range clauses {
-		if best == nil || c.worth() > best.worth() {
+		if w := c.worth(); w > 0 && (best == nil || w > best.worth()) {
 			best = c
 		}
 	}
