@@ -21,3 +21,8 @@ var Malware embed.FS
 //
 //go:embed policies/*.yaml
 var Policies embed.FS
+
+// Patches holds the virtual patches of shield: patches/CVE-….yaml.
+//
+//go:embed patches/*.yaml
+var Patches embed.FS

@@ -143,6 +143,7 @@ func (a app) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.scanCommand(),
 		a.gateCommand(),
+		a.shieldCommand(),
 		a.watchCommand(),
 		a.advisoriesCommand(),
 		a.manCommand(),

@@ -31,6 +31,9 @@ type Object struct {
 	Spec func() (*ebpf.CollectionSpec, error) // of bpf2go
 	// Prepare may set maps and parameters before loading; may be nil.
 	Prepare func(*ebpf.CollectionSpec) error
+	// Loaded is told the object's own maps before a program is attached, so
+	// that a guard is armed when it begins; may be nil.
+	Loaded func(maps map[string]*ebpf.Map) error
 	// Optional says that a kernel without what it needs is no error: it is
 	// then named by Set.Missing.
 	Optional bool
@@ -179,6 +182,9 @@ func (s *Set) load(o Options, obj Object) error {
 		return explain(err)
 	}
 	s.loaded = append(s.loaded, &loaded{obj.Name, coll, spec})
+	if obj.Loaded != nil {
+		return obj.Loaded(coll.Maps)
+	}
 	return nil
 }
 

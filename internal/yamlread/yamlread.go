@@ -221,6 +221,12 @@ func PosOf(n ast.Node) Pos {
 	return Pos{1, 1}
 }
 
+// Into reads a node into the value that into points to, for a Node whose shape
+// depends on a word in it.
+func (r *Reader) Into(n ast.Node, into any, what string) {
+	r.value(n, reflect.ValueOf(into).Elem(), what)
+}
+
 // value reads n into v; what names the thing in messages.
 func (r *Reader) value(n ast.Node, v reflect.Value, what string) {
 	if v.Kind() == reflect.Pointer {

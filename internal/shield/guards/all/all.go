@@ -1,0 +1,13 @@
+// Package all lists the guards.
+package all
+
+import (
+	"github.com/esclusa/esclusa/internal/shield/guards"
+	"github.com/esclusa/esclusa/internal/shield/guards/sockopt"
+	"github.com/esclusa/esclusa/internal/shield/guards/sysctl"
+)
+
+// Guards returns every guard.
+func Guards() []guards.Guard {
+	return []guards.Guard{sysctl.New(), sockopt.New()}
+}

@@ -1,0 +1,202 @@
+package shield
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/internal/kernel"
+	"github.com/esclusa/esclusa/internal/shield/guards"
+)
+
+// Row is what is to say of a patch on this host.
+type Row struct {
+	ID     string   `json:"id"`
+	Name   string   `json:"name,omitempty"`
+	State  State    `json:"state"`
+	Why    string   `json:"why"`
+	Guards []string `json:"guards"`
+	// Possible says that its guards can be put in force here; else Lack is why not.
+	Possible bool   `json:"possible"`
+	Lack     string `json:"lack,omitempty"`
+}
+
+// Describe says what is known of a patch here; it tries its guards on the
+// kernel for a moment, with nothing to refuse.
+func (p *Patch) Describe(f Facts) Row {
+	r := Row{ID: p.ID, Name: p.Name}
+	r.State, r.Why = p.Judge(f)
+	for _, g := range p.Guards {
+		r.Guards = append(r.Guards, fmt.Sprintf("%s (tier %s)", g.guard.Name, g.guard.Tier))
+	}
+	if err := p.try(); err != nil {
+		r.Lack = err.Error()
+		return r
+	}
+	r.Possible = true
+	return r
+}
+
+func (p *Patch) try() error {
+	s, err := New([]*Patch{p}, func(*Patch) guards.Mode { return guards.Observe })
+	if err != nil {
+		return err
+	}
+	set, err := kernel.Load(Alone(), s.Objects()...)
+	if err != nil {
+		return err
+	}
+	return set.Close()
+}
+
+// Alone are the options of guards that are loaded without a sensor: hits are
+// few, and rings small.
+func Alone() kernel.Options {
+	const small = 64 << 10
+	return kernel.Options{ProcessRing: small, ActivityRing: small, DetectionRing: small}
+}
+
+// WriteRows writes the table of patches.
+func WriteRows(w io.Writer, rows []Row) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "PATCH\tNAME\tTHIS HOST\tGUARD\tCAN ENFORCE")
+	for _, r := range rows {
+		can := "yes"
+		if !r.Possible {
+			can = "no: " + r.Lack
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s (%s)\t%s\t%s\n", r.ID, dash(r.Name), r.State, r.Why, strings.Join(r.Guards, ", "), can)
+	}
+	return t.Flush()
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// Seen is what was observed at a patch's guards.
+type Seen struct {
+	For  time.Duration `json:"for"`
+	Uses []guards.Use  `json:"uses"`
+	Hits []string      `json:"hits,omitempty"` // sentences about what would have been refused
+	Gaps []esclusa.Gap `json:"gaps,omitempty"`
+}
+
+// Explanation is all that `shield explain` says.
+type Explanation struct {
+	Patch   *Patch
+	Row     Row
+	Options []Weighed
+	Seen    *Seen // nil when nobody looked
+}
+
+// Write writes it for people.
+func (x *Explanation) Write(w io.Writer, width int) error {
+	var b strings.Builder
+	p := x.Patch
+	fmt.Fprintf(&b, "%s, %s\n\n%s\n", p.title(), p.Severity, fill(p.What, "  ", width))
+	fmt.Fprintf(&b, "  this host    %s (%s)\n", x.Row.State, x.Row.Why)
+	can := "can be enforced here"
+	if !x.Row.Possible {
+		can = "cannot be in force here: " + x.Row.Lack
+	}
+	fmt.Fprintf(&b, "  guard        %s: %s\n", strings.Join(x.Row.Guards, ", "), can)
+	fmt.Fprintf(&b, "  retires when %s\n\nWhat can be done, and what it costs\n", p.Retires)
+	fmt.Fprintf(&b, "\n  1  this patch\n")
+	field(&b, "stops", names(p.Blocks), width)
+	field(&b, "allows", names(p.Allows), width)
+	field(&b, "limits", p.Limits, width)
+	if x.Seen != nil {
+		field(&b, "here", x.hits(), width)
+	}
+	for i := range x.Options {
+		o := &x.Options[i]
+		fmt.Fprintf(&b, "\n  %d  %s\n", i+2, o.Name)
+		field(&b, "stops", o.Blocks, width)
+		field(&b, "breaks", o.Breaks, width)
+		if x.Seen != nil && o.Counted {
+			field(&b, "here", o.here(), width)
+		}
+		if o.Apply != "" {
+			field(&b, "apply", fmt.Sprintf("esclusa shield explain %s --apply %d", p.ID, i+2), width)
+		}
+	}
+	if x.Seen == nil {
+		fmt.Fprintf(&b, "\nWhat would have been broken here was not counted.\nhint: esclusa shield explain %s --observe 60s\n", p.ID)
+	} else {
+		for _, g := range x.Seen.Gaps {
+			fmt.Fprintf(&b, "not counted: %s\n", g)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (x *Explanation) hits() string {
+	var of uint64
+	for _, u := range x.Seen.Uses {
+		of += u.Count
+	}
+	s := fmt.Sprintf("would have refused %d uses in %s, and let %d pass", len(x.Seen.Hits), x.Seen.For, of)
+	if len(x.Seen.Hits) > 0 {
+		s += "; the first: " + x.Seen.Hits[0]
+	}
+	return s
+}
+
+func (w *Weighed) here() string {
+	s := fmt.Sprintf("would have broken %d of the %d lawful uses seen", w.Sum(), w.Of)
+	for i, u := range w.Broken {
+		if i == 3 {
+			return s + fmt.Sprintf(", and %d kinds more", len(w.Broken)-i)
+		}
+		sep := ", "
+		if i == 0 {
+			sep = ": "
+		}
+		s += fmt.Sprintf("%s%s by %s (%d)", sep, u.Key, u.By, u.Count)
+	}
+	return s
+}
+
+func names(cases []Case) string {
+	var out []string
+	for _, c := range cases {
+		out = append(out, c.Name)
+	}
+	return strings.Join(out, "; ")
+}
+
+func field(b *strings.Builder, name, text string, width int) {
+	lines := fill(text, "             ", width)
+	fmt.Fprintf(b, "     %-8s%s\n", name, strings.TrimSpace(lines))
+}
+
+// fill breaks a text at words.
+func fill(text, indent string, width int) string {
+	var b strings.Builder
+	at := 0
+	for word := range strings.FieldsSeq(text) {
+		if at > 0 && at+1+len(word) > width {
+			b.WriteByte('\n')
+			at = 0
+		}
+		if at == 0 {
+			b.WriteString(indent)
+			at = len(indent)
+		} else {
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(word)
+		at += len(word)
+	}
+	b.WriteByte('\n')
+	return b.String()
+}

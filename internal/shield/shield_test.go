@@ -1,0 +1,200 @@
+package shield_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/content"
+	"github.com/esclusa/esclusa/internal/kernel"
+	"github.com/esclusa/esclusa/internal/shield"
+	"github.com/esclusa/esclusa/internal/shield/guards"
+	"github.com/esclusa/esclusa/internal/yamlread"
+)
+
+// patch is a small one that watches a key of no consequence, written by the
+// test itself.
+const patch = `id: CVE-2099-0001
+what: A test.
+severity: high
+affects:
+  kernel: [{from: "5.1", before: 5.4.10}, {from: "5.5", before: 5.10.2}]
+  packages: [{names: [lock], ranges: [{from: "1.0", before: 1.2.3}]}]
+guards:
+  - sysctl:
+      - {by: [host], keys: ["kernel.msg*"], except: [kernel.msgmnb], has: "+="}
+limits: none
+retires: never
+options: [{name: nothing, blocks: nothing, breaks: nothing}]
+blocks: [{name: a, as: host, do: sysctl.write, with: {key: kernel.msgmax, value: 1+1}}]
+allows: [{name: b, as: host, do: sysctl.write, with: {key: kernel.msgmax, value: SAME}}]
+`
+
+func parse(t *testing.T) *shield.Patch {
+	t.Helper()
+	p, err := shield.Parse("CVE-2099-0001.yaml", []byte(patch))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestParseErrors(t *testing.T) {
+	for _, tt := range []struct{ old, new, want string }{
+		{"severity: high", "severity: hihg", "CVE-2099-0001.yaml:3:11: severity"},
+		{"- sysctl:", "- sysctrl:", "8:5: unknown guard \"sysctrl\"\nhint: did you mean sysctl?"},
+		{"by: [host]", "by: [hots]", "9:15: by: unknown writer \"hots\"\nhint: did you mean host?"},
+		{"by: [host]", "by: [runtime]", "9:9: by: runtime and runtimes belong together"},
+		{"has: \"+=\"", "has: \"é\"", "has: only ASCII"},
+		{"has: \"+=\"", "hsa: x", "unknown key \"hsa\" in rule of guard sysctl\nhint: did you mean has?"},
+		{`["kernel.msg*"]`, `["ker*el"]`, `key "ker*el"`},
+		{"do: sysctl.write", "do: sysctl.wirte", "13:10: unknown act \"sysctl.wirte\""},
+		{"as: host", "as: hosts", "as: unknown word \"hosts\""},
+		{"before: 5.4.10", "before: 5.x", `"5.x" is no version`},
+		{"id: CVE-2099-0001", "id: CVE-2099-0002", "1:1: patch CVE-2099-0002 stands in CVE-2099-0001.yaml"},
+		{"retires: never\n", "", "the file has no retires"},
+	} {
+		_, err := shield.Parse("CVE-2099-0001.yaml", []byte(strings.Replace(patch, tt.old, tt.new, 1)))
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want %s", tt.new, err, tt.want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(patch))
+	list, err := fs.Glob(content.Patches, "patches/*.yaml")
+	if err != nil || len(list) == 0 {
+		f.Fatal(err)
+	}
+	for _, name := range list {
+		data, err := fs.ReadFile(content.Patches, name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := shield.Parse("CVE-2099-0001.yaml", data)
+		if err != nil {
+			var at *yamlread.Error
+			if !errors.As(err, &at) || at.Line < 1 || at.Column < 1 {
+				t.Fatalf("an error without a place: %v", err)
+			}
+			return
+		}
+		if len(p.Guards) == 0 || len(p.Blocks) == 0 || len(p.Allows) == 0 {
+			t.Fatal("a patch without a guard, or without proof")
+		}
+		p.Judge(shield.Facts{Kernel: "5.10.0"})
+	})
+}
+
+func TestJudge(t *testing.T) {
+	p := parse(t)
+	lock := func(v string) []esclusa.Package { return []esclusa.Package{{Name: "lock", Version: v}} }
+	for _, tt := range []struct {
+		facts shield.Facts
+		want  shield.State
+	}{
+		{shield.Facts{Kernel: "5.4.9-amd64"}, shield.Affected},
+		{shield.Facts{Kernel: "5.4.10"}, shield.NotAffected},
+		{shield.Facts{Kernel: "5.10.1"}, shield.Affected},
+		{shield.Facts{Kernel: "5.0"}, shield.NotAffected},
+		{shield.Facts{Kernel: "unreal"}, shield.Unknown},
+		{shield.Facts{Kernel: "6.1", Packages: lock("2:1.2.2-1+deb12u1")}, shield.Affected},
+		{shield.Facts{Kernel: "6.1", Packages: lock("1.2.3~0")}, shield.NotAffected},
+		{shield.Facts{Kernel: "6.1", Packages: lock("git-1")}, shield.Unknown},
+		{shield.Facts{Kernel: "6.1", Unread: errors.New("no rights")}, shield.Unknown},
+	} {
+		if got, why := p.Judge(tt.facts); got != tt.want {
+			t.Errorf("%+v: %s (%s), want %s", tt.facts, got, why, tt.want)
+		}
+	}
+}
+
+// TestModes: one abuse and one lawful use in each mode, on this kernel. Only
+// enforce refuses; observe tells; both count what is lawful.
+func TestModes(t *testing.T) {
+	p := parse(t)
+	s, err := shield.New([]*shield.Patch{p}, func(*shield.Patch) guards.Mode { return guards.Enforce })
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := kernel.Load(kernel.Options{}, s.Objects()...)
+	if errors.Is(err, os.ErrPermission) && os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	write := func(key, value string) bool {
+		return errors.Is(os.WriteFile("/proc/sys/kernel/"+key, []byte(value), 0), os.ErrPermission)
+	}
+	old, err := os.ReadFile("/proc/sys/kernel/msgmax")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var refused []bool
+	go func() {
+		defer cancel()
+		// What the kernel itself makes of 1+1 is its own affair: EINVAL.
+		refused = append(refused, write("msgmax", "1+1"), write("msgmnb", "1+1"), write("msgmax", string(old)))
+		for _, m := range []guards.Mode{guards.Observe, guards.Off} {
+			if err := s.SetMode(p.ID, m); err != nil {
+				t.Error(err)
+			}
+			refused = append(refused, write("msgmax", "1+1"))
+		}
+		time.Sleep(20 * time.Millisecond)
+	}()
+	var modes []string
+	err = set.Run(ctx, func(h kernel.Head, rec []byte) {
+		var e esclusa.Event
+		if err := s.Decode(rec, &e); err != nil || e.Kind != esclusa.EventGuard {
+			t.Errorf("%v: %v", e, err)
+		}
+		s.Judge(&e, func(d esclusa.Detection) {
+			mode, _ := e.Fields.Get("mode")
+			modes = append(modes, mode.Text)
+			if d.Refused != (mode.Text == "enforce") || d.Rule != "shield/CVE-2099-0001" || d.Severity != esclusa.SeverityHigh ||
+				!strings.Contains(d.Message, "name kernel.msgmax, value 1+1") {
+				t.Errorf("%+v", d)
+			}
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]bool{true, false, false, false, false}, refused); d != "" {
+		t.Error("refused (-want +got):", d)
+	}
+	if d := cmp.Diff([]string{"enforce", "observe"}, modes); d != "" {
+		t.Error("told (-want +got):", d)
+	}
+	uses, gaps, err := s.Uses()
+	if err != nil || len(gaps) > 0 {
+		t.Fatal(err, gaps)
+	}
+	counts := map[string]uint64{}
+	for _, u := range uses {
+		if strings.HasPrefix(u.Key, "kernel.msg") {
+			counts[u.Key+" "+u.By] += u.Count
+		}
+	}
+	if d := cmp.Diff(map[string]uint64{"kernel.msgmax host": 2, "kernel.msgmnb host": 1}, counts); d != "" {
+		t.Error("counted (-want +got):", d)
+	}
+	if err := s.SetMode("CVE-2099-0002", guards.Observe); err == nil {
+		t.Error("the mode of a patch that is not loaded was changed")
+	}
+}
