@@ -146,8 +146,11 @@ func unpack(h header, payload, buf []byte, z *zstd.Decoder) ([]byte, error) {
 	}
 	raw := payload
 	if h.kind == frameZstd {
+		if cap(buf) < int(h.raw) {
+			buf = make([]byte, h.raw)
+		}
 		var err error
-		if raw, err = z.DecodeAll(payload, buf[:0]); err != nil {
+		if raw, err = z.DecodeAll(payload, buf[:0:h.raw]); err != nil { // the capacity is the limit
 			return nil, fmt.Errorf("%w: %w", errDamaged, err)
 		}
 	}

@@ -45,6 +45,9 @@ func OpenJournal(dir string) (*Journal, []Loss, error) {
 		return nil, nil, err
 	}
 	j := &Journal{s: s, open: map[string][]byte{}, from: s.Stats().Issued + 1}
+	if st := s.Stats(); st.Settled < st.Issued {
+		return nil, nil, errors.Join(fmt.Errorf("open journal: %w", st.Err), s.Close())
+	}
 	losses, err := j.load(dir)
 	if err == nil {
 		err = j.compact()

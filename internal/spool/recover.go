@@ -52,7 +52,8 @@ func newEncoder() (*zstd.Encoder, error) {
 }
 
 func newDecoder() (*zstd.Decoder, error) {
-	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxFrame))
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxFrame),
+		zstd.WithDecodeAllCapLimit(true))
 }
 
 // survey reads the headers of all files, and the contents of each lane's last.
@@ -125,10 +126,18 @@ func (s *Spool) recover() error {
 	}
 	s.store.boot = now
 	s.resume(now, state, known && state.boot == now)
-	return s.withRoom(func() (err error) {
+	if err := s.withRoom(func() (err error) {
 		s.page, err = newPage(s.store.dir, pageState{boot: now, issued: s.issued, settled: s.settled})
 		return err
-	})
+	}); err != nil {
+		return err
+	}
+	// What the last process lost is written before anything is settled above
+	// it. Should that fail, it is tried again like any flush.
+	if s.flush() {
+		s.signal(s.wake)
+	}
+	return nil
 }
 
 // resume goes on in a boot in which there may have been a writer before.
@@ -146,14 +155,15 @@ func (s *Spool) resume(now Boot, state pageState, known bool) {
 	case stored > 0:
 		s.issued, lost.Inexact = stored+skipped, true
 	}
+	if s.settled = stored; known {
+		s.settled = min(stored, state.settled)
+	}
 	for l := range s.queues {
-		s.queues[l].settled = stored
-		if lost.From, lost.To = crashedFrom(top, lane(l)), s.issued; lost.From <= lost.To && !(known && state.clean) {
+		s.queues[l].settled = s.settled
+		if lost.From, lost.To = crashedFrom(top, lane(l), state, known), s.issued; lost.From <= lost.To && !(known && state.clean) {
 			s.queues[l].run = lost
 		}
 	}
-	s.settled = stored
-	s.signal(s.wake)
 }
 
 // top is the highest number of the boot in each lane's files.
@@ -168,14 +178,13 @@ func (s *Spool) top(b Boot) (top [lanes]uint64) {
 	return top
 }
 
-// crashedFrom is the first number that a crash may explain in a lane. In each
-// flush the kept lane is durable before events are written, so below the last
-// event in a file nothing was in memory; above it events may have been.
-func crashedFrom(top [lanes]uint64, l lane) uint64 {
-	if l == laneEvents && top[laneEvents] > 0 {
-		return top[laneEvents] + 1
+// crashedFrom is the first number that a crash may explain in a lane: above
+// what was settled, and above what the lane's files hold.
+func crashedFrom(top [lanes]uint64, l lane, state pageState, known bool) uint64 {
+	if !known {
+		return max(top[laneKept], top[laneEvents]) + 1
 	}
-	return max(top[laneKept], top[laneEvents]) + 1
+	return max(top[l], state.settled) + 1
 }
 
 // endBoot writes the last files of an earlier boot: how far its numbers went.
@@ -188,7 +197,7 @@ func (s *Spool) endBoot(b Boot, state pageState, known bool) error {
 	}
 	clean := known && state.clean
 	for l := range top {
-		lost := Loss{From: crashedFrom(top, lane(l)), To: issued, Reason: Crashed, Inexact: !clean}
+		lost := Loss{From: crashedFrom(top, lane(l), state, known), To: issued, Reason: Crashed, Inexact: !clean}
 		if clean {
 			lost.From = issued + 1
 		}

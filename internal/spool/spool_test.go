@@ -26,6 +26,7 @@ func open(t *testing.T, dir string, o Options) *Spool {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = s.Close() }) // of a test that failed
 	return s
 }
 
@@ -99,7 +100,10 @@ func class(i int) Class {
 	return Detection + Class(i/4%3)
 }
 
-func text(i int) string { return fmt.Sprintf("record %d of %s, some text that shrinks", i, class(i)) }
+func text(i int) string {
+	noise := uint64(i+1) * 0x9e3779b97f4a7c15
+	return fmt.Sprintf("record %d of %s, some text that shrinks, and some that does not: %016x%016x", i, class(i), noise, noise*noise)
+}
 
 func appendRange(t *testing.T, s *Spool, from, to int) {
 	t.Helper()
