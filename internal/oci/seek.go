@@ -104,8 +104,8 @@ func (l *Layer) OpenTarMarked(ctx context.Context, table *SeekTable) (Stream, er
 // watch has the table filled by what reads the blob.
 func (t *SeekTable) watch(v *verifier, s *stream) {
 	state, ok := v.sum.(encoding.BinaryMarshaler)
-	if !ok || s.zs != nil {
-		return
+	if !ok || s.inf == nil && s.r != io.Reader(s.in) {
+		return // zstd, or gzip by a decoder that tells no checkpoints
 	}
 	t.Size, t.Gzip, t.Digest = v.size, s.inf != nil, v.want
 	v.segment = func() {
