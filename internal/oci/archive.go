@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"strings"
 	"sync"
@@ -25,7 +26,10 @@ const (
 
 // archive is a tar that is read by name. Names are keys of a map and nothing
 // else: no name of it ever reaches a file system.
+//
+// Or it is a folder into which one was unpacked, out of which no name leads.
 type archive struct {
+	folder  *os.Root
 	entries map[string]entry
 	// at reads anywhere; if nil, reopen starts the tar again.
 	at     io.ReaderAt
@@ -133,6 +137,13 @@ func (a *archive) has(name string) bool {
 
 func (a *archive) find(name string) (entry, error) {
 	at := clean(name)
+	if a.folder != nil {
+		info, err := a.folder.Stat(at)
+		if err != nil {
+			return entry{}, err
+		}
+		return entry{size: info.Size()}, nil
+	}
 	for range maxHops {
 		e, ok := a.entries[at]
 		switch {
@@ -155,6 +166,8 @@ func (a *archive) open(ctx context.Context, name string) (io.ReadCloser, error) 
 		return nil, err
 	}
 	switch {
+	case a.folder != nil:
+		return openRegular(a.folder, clean(name))
 	case e.kept != nil:
 		return io.NopCloser(bytes.NewReader(e.kept)), nil
 	case a.at != nil:
@@ -210,8 +223,12 @@ func (a *archive) park(c *cursor) {
 	}
 }
 
-// close lets go of the idle stream; what is under at belongs to the opener.
+// close lets go of the folder or the idle stream; what is under at belongs to
+// the opener.
 func (a *archive) close() error {
+	if a.folder != nil {
+		return a.folder.Close()
+	}
 	a.park(nil)
 	return nil
 }

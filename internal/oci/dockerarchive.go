@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -95,9 +96,38 @@ func (img *Image) attach(a *archive, names []string) {
 	img.serial = a.serial(names)
 }
 
+// openDockerFolder opens what docker save wrote and someone unpacked.
+func (o *Options) openDockerFolder(ctx context.Context, dir, selector string) (*Image, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	a := &archive{folder: root}
+	img, err := o.openDockerArchive(ctx, a, selector)
+	if err != nil {
+		a.close()
+		return nil, fmt.Errorf("%q: %w", dir, err)
+	}
+	img.onClose(a.close)
+	return img, nil
+}
+
+// isDockerFolder says whether a folder is an unpacked docker archive: other
+// things are called manifest.json as well.
+func isDockerFolder(dir string) bool {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return false
+	}
+	a := &archive{folder: root}
+	defer a.close()
+	members, err := readDockerManifest(context.Background(), a)
+	return err == nil && len(members) > 0 && members[0].Config != "" && len(members[0].Layers) > 0
+}
+
 // serial gives the order of files in a tar that is read forwards, else nil.
 func (a *archive) serial(names []string) func(context.Context) ([]int, error) {
-	if a.at != nil {
+	if a.at != nil || a.folder != nil {
 		return nil
 	}
 	return func(context.Context) ([]int, error) {

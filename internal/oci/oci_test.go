@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -140,6 +141,56 @@ func gzipped(t testing.TB, path string) string {
 	return write(t, "packed.tar.gz", registrytest.Compress(t, registrytest.Gzip, b))
 }
 
+// unpacked is the tar as a folder.
+func unpacked(t testing.TB, path string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if out, err := exec.Command("tar", "-xf", path, "-C", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return dir
+}
+
+// TestArchiveFolder: what is called manifest.json and is none is no image, and
+// no file of an unpacked archive leads out of its folder.
+func TestArchiveFolder(t *testing.T) {
+	dir := t.TempDir()
+	for text, want := range map[string]bool{
+		`{"name":"a web application","icons":[]}`: false,
+		`[]`:                    false,
+		`[{"Config":"c.json"}]`: false,
+		`[{"Config":"c.json","Layers":["l/l.tar"]}]`: true,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "manifest.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := oci.IsFolder(dir); got != want {
+			t.Errorf("%s is an image: %t", text, got)
+		}
+	}
+	built := sample(t)
+	dir = unpacked(t, built.DockerArchive(t))
+	layers, err := filepath.Glob(filepath.Join(dir, "*", "layer.tar"))
+	if err != nil || len(layers) == 0 {
+		t.Fatal(layers, err)
+	}
+	away := write(t, "away.tar", []byte("of someone else"))
+	if err := errors.Join(os.Remove(layers[0]), os.Symlink(away, layers[0])); err != nil {
+		t.Fatal(err)
+	}
+	bad := 0
+	for _, l := range open(t, dir, oci.Options{}).Layers {
+		if s, err := l.OpenTar(t.Context()); err != nil {
+			bad++
+		} else {
+			s.Close()
+		}
+	}
+	if bad != 1 {
+		t.Errorf("%d layers cannot be opened, want the one that leads away", bad)
+	}
+}
+
 func write(t testing.TB, name string, content []byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -177,6 +228,10 @@ func TestOpen(t *testing.T) {
 		{name: "docker archive", target: b.DockerArchive(t, "x:1"), tags: []string{"x:1"}},
 		{name: "docker archive gz", target: gzipped(t, b.DockerArchive(t, "x:1")), tags: []string{"x:1"}},
 		{name: "docker archive tag", target: b.DockerArchive(t, "x:1") + ":x:1", tags: []string{"x:1"}},
+		{name: "docker archive folder", target: unpacked(t, b.DockerArchive(t, "x:1")), tags: []string{"x:1"}},
+		{name: "docker archive folder tag", target: "docker-archive:" + unpacked(t, b.DockerArchive(t, "x:1", "x:2")) + ":2", tags: []string{"x:1", "x:2"}},
+		{name: "docker save folder", target: unpacked(t, b.DockerSave(t, "x:1")), digests: true, tags: []string{"x:1"}},
+		{name: "docker save folder as archive", target: "docker-archive:" + unpacked(t, b.DockerSave(t, "x:1")), tags: []string{"x:1"}},
 		{name: "docker save", target: b.DockerSave(t, "x:1"), digests: true, tags: []string{"x:1"}},
 		{name: "docker save as archive", target: "docker-archive:" + b.DockerSave(t, "x:1"), tags: []string{"x:1"}},
 		{name: "stdin file", target: "-", stdin: file(b.DockerArchive(t)), digests: false},

@@ -110,6 +110,9 @@ func (o *Options) openPath(ctx context.Context, target, kind string) (*Image, er
 		return nil, err
 	}
 	if info.IsDir() {
+		if kind == "docker-archive" || kind == "" && !isLayout(path) && isDockerFolder(path) {
+			return o.openDockerFolder(ctx, path, selector)
+		}
 		return o.openLayoutFolder(ctx, path, selector)
 	}
 	if !info.Mode().IsRegular() {
@@ -264,6 +267,10 @@ func (o *Options) openArchive(ctx context.Context, a *archive, selector, kind st
 	img.onClose(a.close)
 	return img, nil
 }
+
+// IsFolder says whether a folder is an image: an OCI layout, or an unpacked
+// docker archive.
+func IsFolder(dir string) bool { return isLayout(dir) || isDockerFolder(dir) }
 
 // isLayout says whether a folder is an OCI layout.
 func isLayout(dir string) bool {

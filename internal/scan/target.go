@@ -27,6 +27,9 @@ func (s *Scanner) Scan(ctx context.Context, target string, kind esclusa.TargetKi
 		if !errors.Is(err, oci.ErrNotImage) || kind == esclusa.TargetImage || target == "-" {
 			return r, err
 		}
+		if _, gone := os.Stat(target); gone != nil {
+			return nil, err // oci:FOLDER, say: it can be nothing else
+		}
 	}
 	info, err := os.Stat(target)
 	switch {
@@ -49,10 +52,8 @@ func (s *Scanner) Scan(ctx context.Context, target string, kind esclusa.TargetKi
 func (s *Scanner) tryImage(ctx context.Context, target string, kind esclusa.TargetKind, opt oci.Options) (*esclusa.Report, error) {
 	// A folder that exists is looked at here before anything is asked of a
 	// registry: "." is not the name of an image.
-	if info, err := os.Stat(target); err == nil && info.IsDir() && kind == "" {
-		if _, err := os.Stat(filepath.Join(target, "oci-layout")); err != nil {
-			return nil, oci.ErrNotImage
-		}
+	if info, err := os.Stat(target); err == nil && info.IsDir() && kind == "" && !oci.IsFolder(target) {
+		return nil, oci.ErrNotImage
 	}
 	img, err := oci.Open(ctx, target, opt)
 	if err != nil {
