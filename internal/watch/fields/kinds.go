@@ -39,6 +39,7 @@ func kindFields(kind esclusa.EventKind) []*Field {
 		return []*Field{
 			number("oldUid", "The user id before; process.uid is the new one."),
 			number("oldEuid", "The effective user id before; process.euid is the new one."),
+			text("oldExe", "What it ran when it was last seen: process.exe, unless it has executed something since."),
 			list("gained", "Effective capabilities that it did not have before, such as sys_admin."),
 		}
 	case esclusa.EventCapability:

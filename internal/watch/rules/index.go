@@ -95,9 +95,9 @@ func (a *atom) worth() int {
 		return 0
 	case a.field.Coarse, a.field.Type == fields.Bool && a.number == 0: // most flags are false
 		return 1
-	case a.field.Type == fields.Bool:
-		return 2
 	case a.field.Values != nil:
+		return 2
+	case a.field.Type == fields.Bool:
 		return 3
 	case a.field.Type == fields.Number:
 		return 5
