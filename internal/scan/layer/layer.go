@@ -62,7 +62,26 @@ type Searcher interface {
 type Literal struct {
 	Bytes string
 	Fold  bool // ASCII case does not matter
+	Wide  bool // looked for in files of the choice WideOnly, too
 }
+
+// Chooser is a Searcher that would make nothing of most of its literals in
+// some files. What is not looked for costs nothing; a Chooser says of a file
+// what it would say if all were looked for.
+type Chooser interface {
+	Searcher
+	Choose(path string, size int) Choice
+}
+
+// Choice is which of its literals a Searcher wants to know of in a file.
+type Choice int8
+
+// The choices.
+const (
+	Every Choice = iota
+	WideOnly
+	None // the reader is called for an Always claim only
+)
 
 // Judge is a Reader that has something to say once the layers are merged:
 // what needs facts of several files or layers, or the configuration alone.

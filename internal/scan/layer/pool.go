@@ -208,32 +208,6 @@ func (w *worker) file(b *batch, m *member) {
 	}
 }
 
-// search finds the literals of all searchers in one pass and deals them out.
-func (w *worker) search(f *File, read mask, into *collector) {
-	s := w.pool.set
-	if w.own == nil {
-		w.own = make([][]Hit, len(s.readers))
-		w.hits = make([]Hit, 0, w.pool.limits.Hits)
-	}
-	for i := range w.own {
-		w.own[i] = w.own[i][:0]
-	}
-	w.hits = s.finder().Find(f.Data, w.hits[:0])
-	if len(w.hits) == cap(w.hits) {
-		into.whole()
-		into.gap(bySet, esclusa.Gap{
-			Scope: esclusa.GapFile, Place: esclusa.Place{Path: f.Path}, What: "rest of the file's suspicious words",
-			Err: fmt.Sprintf("more than %d of them", w.pool.limits.Hits),
-		})
-	}
-	for _, h := range w.hits {
-		ref := s.literals[h.Literal]
-		if read&(1<<ref.reader) != 0 {
-			w.own[ref.reader] = append(w.own[ref.reader], Hit{Literal: ref.index, End: h.End})
-		}
-	}
-}
-
 // always says whether the searcher wants the file although it holds none of
 // its literals.
 func (s *Set) always(i int, f *File) bool {

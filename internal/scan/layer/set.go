@@ -35,8 +35,9 @@ type Set struct {
 	rest    []claimRef
 
 	searchers mask
-	finder    func() Finder // compiled at the first file that needs it
-	literals  []literalRef  // by index of the finder's list
+	compile   func([]Literal) Finder
+	mu        sync.Mutex
+	finders   map[choices]*search // compiled at the first file that needs it
 }
 
 type claimRef struct {
@@ -44,13 +45,11 @@ type claimRef struct {
 	claim  Claim
 }
 
-// literalRef leads from the finder's list back to the reader's own.
-type literalRef struct{ reader, index int }
-
 // NewSet indexes the readers that read in targets of the given kind.
 func NewSet(readers []Reader, where Where, compile func([]Literal) Finder) (*Set, error) {
 	s := &Set{
 		byPath: map[string][]claimRef{}, byBase: map[string][]claimRef{}, byExt: map[string][]claimRef{},
+		compile: compile, finders: map[choices]*search{},
 	}
 	for _, r := range readers {
 		spec := r.Spec()
@@ -69,23 +68,7 @@ func NewSet(readers []Reader, where Where, compile func([]Literal) Finder) (*Set
 			s.searchers |= 1 << i
 		}
 	}
-	s.finder = sync.OnceValue(func() Finder { return compile(s.collect()) })
 	return s, nil
-}
-
-// collect is the literals of all searchers. Asking for them makes readers
-// parse their rules, which a scan that reads no file has no use for.
-func (s *Set) collect() []Literal {
-	var all []Literal
-	for i, r := range s.readers {
-		if sr, ok := r.(Searcher); ok {
-			for j, l := range sr.Literals() {
-				all = append(all, l)
-				s.literals = append(s.literals, literalRef{i, j})
-			}
-		}
-	}
-	return all
 }
 
 func (s *Set) index(c claimRef) {

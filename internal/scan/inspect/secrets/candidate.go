@@ -32,8 +32,8 @@ func (s *search) try(i, start, end int) error {
 	if err != nil {
 		return err
 	}
-	if s.at == thirdParty && (r.Value != "" || r.Detect != "" && r.Detect != "private-key") {
-		return nil // names and passwords in other people's code are theirs
+	if s.at == thirdParty && !r.wide() {
+		return nil
 	}
 	if !r.forPath(s.file.Path) {
 		return nil

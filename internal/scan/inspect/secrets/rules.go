@@ -91,6 +91,7 @@ func index(files fs.FS) *ruleSet {
 					set.byLiteral = append(set.byLiteral, nil)
 				}
 				set.byLiteral[k] = append(set.byLiteral[k], i)
+				set.literals[k].Wide = set.literals[k].Wide || wide(item)
 			}
 		}
 	}
@@ -114,6 +115,16 @@ func keywords(item string) []layer.Literal {
 	}
 	return lits
 }
+
+// wide says whether the rule of an item speaks of other people's code, as
+// rule.wide does when it has been parsed.
+func wide(item string) bool {
+	return !strings.Contains(item, "\n  value: ") && (!strings.Contains(item, "\n  detect: ") || strings.Contains(item, "\n  detect: private-key\n"))
+}
+
+// wide says whether the rule speaks of other people's code: names and
+// passwords there are theirs.
+func (r *rule) wide() bool { return r.Value == "" && (r.Detect == "" || r.Detect == "private-key") }
 
 func parse(item string, order int) (*rule, error) {
 	var items []*rule

@@ -51,6 +51,17 @@ func (Reader) Spec() layer.Spec {
 // Literals are the keywords of all rules.
 func (Reader) Literals() []layer.Literal { return builtin().literals }
 
+// Choose leaves out the literals of rules that say nothing of a place.
+func (Reader) Choose(path string, _ int) layer.Choice {
+	switch placeOf(path) {
+	case documentation:
+		return layer.None
+	case thirdParty:
+		return layer.WideOnly
+	}
+	return layer.Every
+}
+
 // Read looks around every hit. The error joins rules that could not be
 // prepared; what the others found is returned with it.
 func (Reader) Read(f *layer.File) (layer.Result, error) {

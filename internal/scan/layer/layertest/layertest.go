@@ -5,6 +5,7 @@ package layertest
 import (
 	"bytes"
 	"io/fs"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -23,7 +24,32 @@ func Read(t testing.TB, r layer.Reader, path string, mode fs.FileMode, data []by
 	if s, ok := r.(layer.Searcher); ok {
 		f.Hits = Hits(s.Literals(), data)
 	}
-	return r.Read(&f)
+	res, err := r.Read(&f)
+	if c, ok := r.(layer.Chooser); ok {
+		f.Hits = chosen(c, &f)
+		var few layer.Result
+		if len(f.Hits) > 0 || always(c, &f) {
+			few, _ = c.Read(&f)
+		}
+		if !reflect.DeepEqual(res, few) {
+			t.Errorf("%s says of %s %+v, and with the literals that it chose %+v", r.Spec().Name, path, res, few)
+		}
+	}
+	return res, err
+}
+
+// chosen are the hits that the reader asks for.
+func chosen(r layer.Chooser, f *layer.File) []layer.Hit {
+	lits, choice := r.Literals(), r.Choose(f.Path, len(f.Data))
+	return slices.DeleteFunc(slices.Clone(f.Hits), func(h layer.Hit) bool {
+		return choice == layer.None || choice == layer.WideOnly && !lits[h.Literal].Wide
+	})
+}
+
+func always(r layer.Reader, f *layer.File) bool {
+	return slices.ContainsFunc(r.Spec().Claims, func(c layer.Claim) bool {
+		return c.Always && c.MatchPath(f.Path, f.Mode) && c.MatchHead(f.Data)
+	})
 }
 
 // Claimed says whether the reader would be called for the file.
