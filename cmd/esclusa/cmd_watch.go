@@ -4,17 +4,21 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
 	"time"
 
 	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/content"
 	"github.com/esclusa/esclusa/internal/host"
 	"github.com/esclusa/esclusa/internal/kernel"
 	"github.com/esclusa/esclusa/internal/watch"
 	"github.com/esclusa/esclusa/internal/watch/events/all"
 	"github.com/esclusa/esclusa/internal/watch/prove"
+	"github.com/esclusa/esclusa/internal/watch/rules"
+	"github.com/esclusa/esclusa/internal/watch/sequences"
 	"github.com/esclusa/esclusa/internal/watch/stream"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -22,24 +26,80 @@ import (
 
 // watchOptions are the flags of watch.
 type watchOptions struct {
-	output string
-	events bool
-	host   bool
-	budget uint64
-	record string
+	output  string
+	events  bool
+	host    bool
+	budget  uint64
+	record  string
+	content contentOptions
+}
+
+// contentOptions are where rules come from.
+type contentOptions struct {
+	rules      string
+	exceptions []string
+}
+
+func (o *contentOptions) register(c *cobra.Command) {
+	c.Flags().StringVar(&o.rules, "rules", "", "rules of your own: a `FOLDER` of *.yaml, beside those that are built in")
+	c.Flags().StringArrayVar(&o.exceptions, "exceptions", nil, "a `FILE` of exceptions to rules; repeatable")
+}
+
+// read makes the judge of what is built in and what is the user's own.
+func (o *contentOptions) read(boot string) (*watch.Content, error) {
+	builtin, err := builtinFiles(content.Rules, "rules")
+	if err != nil {
+		return nil, err
+	}
+	steps, err := builtinFiles(content.Sequences, "sequences")
+	if err != nil {
+		return nil, err
+	}
+	var own, grants []rules.File
+	if o.rules != "" {
+		if own, err = rules.Files(os.DirFS(o.rules)); err != nil {
+			return nil, err
+		}
+		if len(own) == 0 {
+			return nil, usagef("rules are files that end in .yaml", "no rules in %q", o.rules)
+		}
+	}
+	for _, name := range o.exceptions {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		grants = append(grants, rules.File{Name: name, Data: data})
+	}
+	l := rules.NewLanguage()
+	c := &watch.Content{Boot: boot}
+	if c.Rules, err = rules.Load(l, builtin, own, grants); err != nil {
+		return nil, usageError{err, hintOf(err)}
+	}
+	c.Sequences, err = sequences.Load(l, c.Rules, sequences.DefaultLimits(), steps...)
+	return c, err
+}
+
+func builtinFiles(all fs.FS, folder string) ([]rules.File, error) {
+	sub, err := fs.Sub(all, folder)
+	if err != nil {
+		return nil, err
+	}
+	return rules.Files(sub)
 }
 
 func (a app) watchCommand() *cobra.Command {
 	var o watchOptions
 	c := &cobra.Command{
 		Use:   "watch",
-		Short: "See what containers do",
+		Short: "See what containers do, and say what is bad about it",
 		Long: `Watch puts small programs into the kernel and tells what the containers of this
-machine do: who did it, in which container of which image, and who started that.
-It ends with Ctrl-C and leaves nothing behind.
+machine do, where it is an attack or looks like one: who did it, in which
+container of which image, who started that, and why it is bad. --events tells
+the rest, too. It ends with Ctrl-C and leaves nothing behind.
 
 It needs root and Linux 5.10 or newer with BTF; no module.`,
-		Example: `  sudo esclusa watch --events
+		Example: `  sudo esclusa watch
   sudo esclusa watch --events --output json > events.jsonl`,
 		Args: args(0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error { return a.watch(c.Context(), &o) },
@@ -49,6 +109,7 @@ It needs root and Linux 5.10 or newer with BTF; no module.`,
 	f.BoolVar(&o.events, "events", false, "tell every event")
 	f.BoolVar(&o.host, "host", false, "tell what processes of the host do, too, not just containers")
 	f.Uint64Var(&o.budget, "budget", 20_000, "how many `EVENTS` one container may make in a second; 0 is no limit")
+	o.content.register(c)
 	f.StringVar(&o.record, "record", "", "write every event to `FILE`, for esclusa watch replay")
 	c.AddCommand(a.watchReplayCommand(), a.watchDoctorCommand(), a.watchProveCommand())
 	return c
@@ -115,7 +176,11 @@ func (a app) watch(ctx context.Context, o *watchOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	config.Sink = to
+	judge, err := o.content.read(start.Boot)
+	if err != nil {
+		return err
+	}
+	config.Sink, config.Judges = to, []watch.Judge{judge}
 	s, err := watch.Start(config)
 	if err != nil {
 		return err
@@ -123,8 +188,9 @@ func (a app) watch(ctx context.Context, o *watchOptions) (err error) {
 	for _, g := range s.Missing() {
 		fmt.Fprintf(a.stderr, "not seen on this kernel: %s\n", g.What)
 	}
-	fmt.Fprintln(a.stderr, "watching; Ctrl-C ends it")
+	fmt.Fprintf(a.stderr, "watching by %d rules and %d sequences; Ctrl-C ends it\n", len(judge.Rules.Rules()), len(judge.Sequences.Sequences()))
 	err = s.Run(ctx)
+	a.tellGaps(judge.TakeGaps())
 	for _, t := range to {
 		if cerr := t.Close(); err == nil {
 			err = cerr
@@ -133,6 +199,12 @@ func (a app) watch(ctx context.Context, o *watchOptions) (err error) {
 	st := s.Stats()
 	fmt.Fprintf(a.stderr, "%d events, %d detections\n", st.Events, st.Detections)
 	return err
+}
+
+func (a app) tellGaps(gaps []esclusa.Gap) {
+	for _, g := range gaps {
+		fmt.Fprintf(a.stderr, "not judged: %s\n", g)
+	}
 }
 
 func (a app) sensor(o *watchOptions, name string) (watch.Config, error) {
@@ -155,16 +227,27 @@ func (a app) nodeStart() esclusa.NodeStart {
 
 func (a app) watchReplayCommand() *cobra.Command {
 	var output string
-	var events bool
+	var events, again bool
+	var from contentOptions
 	c := &cobra.Command{
-		Use:     "replay FILE",
-		Short:   "Tell a recording again",
-		Example: `  esclusa watch replay incident.jsonl --events`,
+		Use:   "replay FILE",
+		Short: "Tell a recording again, or judge it anew",
+		Long: `Replay tells what a recording holds. With --judge its detections are left out
+and its events are judged anew, by the rules of this version and your own: a
+recording is a bug report, and the test of a rule. Time is that of the events,
+so the answer is the same each time.`,
+		Example: `  esclusa watch replay incident.jsonl --judge --rules ./my-rules`,
 		Args:    args(1, "one recording"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			out, err := a.teller(output, events)
 			if err != nil {
 				return err
+			}
+			var judge *watch.Content
+			if again {
+				if judge, err = from.read("replay"); err != nil {
+					return err
+				}
 			}
 			f, err := os.Open(args[0])
 			if err != nil {
@@ -179,7 +262,10 @@ func (a app) watchReplayCommand() *cobra.Command {
 					}
 				case m.Event != nil:
 					out.Event(m.Event)
-				case m.Detection != nil:
+					if judge != nil {
+						judge.Judge(m.Event, func(d esclusa.Detection) { out.Detection(&d) })
+					}
+				case m.Detection != nil && judge == nil:
 					if len(m.Detection.Events) == 0 {
 						return fmt.Errorf("detection %q has no event", m.Detection.ID)
 					}
@@ -187,6 +273,9 @@ func (a app) watchReplayCommand() *cobra.Command {
 				}
 				return nil
 			})
+			if judge != nil {
+				a.tellGaps(judge.TakeGaps())
+			}
 			if cerr := out.Close(); err == nil {
 				err = cerr
 			}
@@ -198,6 +287,8 @@ func (a app) watchReplayCommand() *cobra.Command {
 	}
 	c.Flags().StringVarP(&output, "output", "o", "table", "`FORMAT`: table or json")
 	c.Flags().BoolVar(&events, "events", false, "tell every event")
+	c.Flags().BoolVar(&again, "judge", false, "judge the events anew")
+	from.register(c)
 	return c
 }
 

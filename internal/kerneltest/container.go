@@ -12,13 +12,17 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Container says how a container is started. The zero value is an
 // unprivileged container of root with a read-write root and no network but
 // loopback.
 type Container struct {
-	Args        []string
+	Args []string
+	// Script is run by /bin/sh from a file in the image where Args are empty.
+	Script      string
 	Annotations map[string]string
 	// Capabilities beside those of runc's own example ("CAP_SYS_ADMIN").
 	Capabilities []string
@@ -52,12 +56,14 @@ func Needs(t testing.TB) {
 	}
 }
 
-// Bundle makes a bundle in a new folder and returns the folder.
+// Bundle makes a bundle in a new folder and returns the folder. Its root is an
+// overlay, as that of an image is: what the image has is below, what the
+// container writes above.
 func (c Container) Bundle(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
-	root := filepath.Join(dir, "rootfs")
-	for _, d := range []string{"bin", "tmp", "etc", "root", "var/tmp", "usr/bin"} {
+	root := filepath.Join(dir, "image")
+	for _, d := range []string{"bin", "tmp", "etc", "root", "opt", "srv", "var/tmp", "var/log", "var/spool/cron", "usr/bin"} {
 		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -72,19 +78,61 @@ func (c Container) Bundle(t testing.TB) string {
 	}
 	write(t, filepath.Join(root, "bin/busybox"), data, 0o755)
 	for name := range strings.FieldsSeq(run(t, busybox, "--list")) {
-		if name != "busybox" {
+		if name != "busybox" && name != "sh" {
 			if err := os.Symlink("busybox", filepath.Join(root, "bin", name)); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
+	// Busybox's own shell runs most of its commands without executing them: in
+	// no image that people use is that so.
+	for _, name := range append(libraries(t, "/bin/dash"), "/bin/dash") {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := filepath.Join(root, name)
+		if name == "/bin/dash" {
+			to = filepath.Join(root, "bin/sh")
+		}
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, to, data, 0o755)
+	}
 	write(t, filepath.Join(root, "etc/passwd"), []byte("root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"), 0o644)
+	if c.Args == nil {
+		write(t, filepath.Join(root, "root/script"), []byte(c.Script+"\n"), 0o644)
+		c.Args = []string{"/bin/sh", "/root/script"}
+	}
+	for _, d := range []string{"rootfs", "upper", "work"} {
+		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	target := filepath.Join(dir, "rootfs")
+	layers := fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work", root, dir, dir)
+	if err := unix.Mount("overlay", target, "overlay", 0, layers); err != nil {
+		t.Fatalf("mount overlay: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(target, unix.MNT_DETACH) })
 	cmd := exec.Command("runc", "spec", "--bundle", dir)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("runc spec: %v: %s", err, out)
 	}
 	c.configure(t, filepath.Join(dir, "config.json"))
 	return dir
+}
+
+// libraries are what a program is linked with, its loader included.
+func libraries(t testing.TB, program string) (list []string) {
+	t.Helper()
+	for f := range strings.FieldsSeq(run(t, "ldd", program)) {
+		if strings.HasPrefix(f, "/") {
+			list = append(list, f)
+		}
+	}
+	return list
 }
 
 // configure edits runc's own example.

@@ -213,6 +213,7 @@ func (s *Sensor) enrich(h kernel.Head, e *esclusa.Event) {
 			Args: x.Args, ArgsCut: x.ArgsCut, Creds: x.Creds, NS: x.NS, Cgroup: h.Cgroup, At: h.Time,
 		})
 	case kernel.Exit:
+		derived = s.spaces.changes(hs.Find(h.Key()), &e.Process, false)
 		p = hs.Exit(h.Key(), h.Time)
 	default:
 		p = hs.Find(h.Key())

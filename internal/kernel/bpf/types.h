@@ -110,7 +110,10 @@ struct dentry { struct dentry *d_parent; struct qstr d_name; struct inode *d_ino
 struct vfsmount { struct dentry *mnt_root; struct super_block *mnt_sb; };
 struct mount { struct mount *mnt_parent; struct dentry *mnt_mountpoint; struct vfsmount mnt; };
 struct path { struct vfsmount *mnt; struct dentry *dentry; };
-struct file { struct path f_path; struct inode *f_inode; unsigned int f_mode; };
+struct file { struct path f_path; struct inode *f_inode; unsigned int f_mode; void *private_data; };
+struct sock_common { unsigned short skc_family; };
+struct sock { struct sock_common __sk_common; };
+struct socket { struct sock *sk; };
 struct fdtable { unsigned int max_fds; struct file **fd; };
 struct files_struct { struct fdtable *fdt; };
 struct fs_struct { struct path root, pwd; };

@@ -74,14 +74,27 @@ func Address(rec []byte, e *esclusa.Event) error {
 		return ErrShort
 	}
 	b := rec[kernel.HeadSize:]
-	family, ip := "ip6", netip.AddrFrom16([16]byte(b)).Unmap()
-	if binary.LittleEndian.Uint32(b[16:]) == unix.AF_INET {
-		family, ip = "ip4", netip.AddrFrom4([4]byte(b))
+	family, ip := binary.LittleEndian.Uint32(b[16:]), netip.AddrFrom16([16]byte(b)).Unmap()
+	if family == unix.AF_INET {
+		ip = netip.AddrFrom4([4]byte(b))
 	}
 	e.Fields = append(e.Fields,
 		esclusa.Text("address", ip.String()), esclusa.Number("port", int64(binary.LittleEndian.Uint16(b[24:]))),
-		esclusa.Text("family", family), esclusa.Text("protocol", protocol(binary.LittleEndian.Uint32(b[20:]))))
+		esclusa.Text("family", AddressFamily(family)), esclusa.Text("protocol", protocol(binary.LittleEndian.Uint32(b[20:]))))
 	return nil
+}
+
+// AddressFamily is the short name of an AF_ number, for those that occur.
+func AddressFamily(n uint32) string {
+	switch n {
+	case unix.AF_UNIX:
+		return "unix"
+	case unix.AF_INET:
+		return "ip4"
+	case unix.AF_INET6:
+		return "ip6"
+	}
+	return "other"
 }
 
 // protocol is the name of IANA's protocol number, for those that occur.

@@ -21,7 +21,8 @@ struct exec_record {
 	u8 args_cut;
 	u8 args_unread;
 	u8 stdin_socket;
-	u8 pad[5];
+	u8 stdin_family; /* AF_*, of a socket */
+	u8 pad[4];
 };
 
 /* exe, filename, interp and args follow the record. */
@@ -42,15 +43,21 @@ struct {
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 
-static __always_inline u8 stdin_socket(struct task_struct *t)
+/* Is standard input a socket, and of which family? */
+static __always_inline void stdin_socket(struct exec_record *r, struct task_struct *t)
 {
 	struct fdtable *ft = BPF_CORE_READ(t, files, fdt);
 	struct file **fds = BPF_CORE_READ(ft, fd);
 	struct file *f = NULL;
 
+	r->stdin_socket = r->stdin_family = 0;
 	if (!BPF_CORE_READ(ft, max_fds) || bpf_probe_read_kernel(&f, sizeof f, fds) || !f)
-		return 0;
-	return (BPF_CORE_READ(f, f_inode, i_mode) & S_IFMT) == S_IFSOCK;
+		return;
+	if ((BPF_CORE_READ(f, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return;
+	struct socket *s = BPF_CORE_READ(f, private_data);
+	r->stdin_socket = 1;
+	r->stdin_family = BPF_CORE_READ(s, sk, __sk_common.skc_family);
 }
 
 ESC_RECORD(exec_record);
@@ -72,7 +79,7 @@ int BPF_PROG(process_exec, struct task_struct *t, pid_t old, struct linux_binprm
 
 	struct file *exe = BPF_CORE_READ(t, mm, exe_file);
 	r->source = esc_source(BPF_CORE_READ(exe, f_inode));
-	r->stdin_socket = stdin_socket(t);
+	stdin_socket(r, t);
 	int flags = esc_path(p, &exe->f_path, &t->fs->root, &from);
 	r->path_flags = flags < 0 ? 0 : flags;
 	r->exe_len = 0;

@@ -56,6 +56,9 @@ func decode(b []byte, e *esclusa.Event) error {
 		p.ExeSource = esclusa.SourceTmpfs // a deleted file
 	}
 	e.Fields = append(e.Fields, esclusa.Text("file", filename), esclusa.Bool("stdinSocket", r.StdinSocket != 0))
+	if r.StdinSocket != 0 {
+		e.Fields = append(e.Fields, esclusa.Text("stdinFamily", events.AddressFamily(uint32(r.StdinFamily))))
+	}
 	if interp != filename {
 		e.Fields = append(e.Fields, esclusa.Text("script", filename), esclusa.Text("interpreter", interp))
 	}

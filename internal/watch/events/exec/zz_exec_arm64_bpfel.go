@@ -81,7 +81,8 @@ type execExecRecord struct {
 	ArgsCut     uint8
 	ArgsUnread  uint8
 	StdinSocket uint8
-	Pad         [5]uint8
+	StdinFamily uint8
+	Pad         [4]uint8
 }
 
 // Names of all BPF objects in the ELF.

@@ -5,6 +5,7 @@
 
 struct exit_record {
 	struct esc_head head;
+	struct esc_facts facts; /* what it was in the end */
 	u32 code; /* as wait(2) tells: status << 8 | signal */
 	u32 pad;
 };
@@ -21,6 +22,7 @@ int BPF_PROG(process_exit, struct task_struct *t)
 	if (BPF_CORE_READ(t, signal, live.counter) != 0)
 		return 0;
 	esc_head(&r.head, ESC_EXIT, t);
+	esc_facts(&r.facts, t);
 	r.code = BPF_CORE_READ(t, group_leader, exit_code);
 	esc_emit(&esc_process, &r, sizeof r);
 	return 0;

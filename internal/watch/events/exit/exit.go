@@ -28,5 +28,5 @@ func decode(b []byte, e *esclusa.Event) error {
 	}
 	code := binary.LittleEndian.Uint32(b[unsafe.Offsetof(exitExitRecord{}.Code):])
 	e.Fields = append(e.Fields, esclusa.Number("status", int64(code>>8&0xff)), esclusa.Number("signal", int64(code&0x7f)))
-	return nil
+	return events.Facts(b[unsafe.Offsetof(exitExitRecord{}.Facts):], &e.Process)
 }

@@ -42,6 +42,24 @@ type exitExitRecord struct {
 		Mntns  uint32
 		Seq    uint32
 	}
+	Facts struct {
+		_            structs.HostLayout
+		ParentStart  uint64
+		ParentPid    uint32
+		Uid          uint32
+		Gid          uint32
+		Euid         uint32
+		Egid         uint32
+		NsMnt        uint32
+		NsPid        uint32
+		NsNet        uint32
+		NsUser       uint32
+		NsIpc        uint32
+		NsUts        uint32
+		NsCgroup     uint32
+		CapEffective uint64
+		Comm         [16]int8
+	}
 	Code uint32
 	Pad  uint32
 }

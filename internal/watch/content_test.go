@@ -1,0 +1,156 @@
+package watch_test
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/content"
+	"github.com/esclusa/esclusa/internal/kernel"
+	"github.com/esclusa/esclusa/internal/kerneltest"
+	"github.com/esclusa/esclusa/internal/watch"
+	"github.com/esclusa/esclusa/internal/watch/events/all"
+	"github.com/esclusa/esclusa/internal/watch/rules"
+	"github.com/esclusa/esclusa/internal/watch/sequences"
+)
+
+// load reads the content that is built in.
+func load(t testing.TB) *watch.Content {
+	t.Helper()
+	files := func(all fs.FS, folder string) []rules.File {
+		sub, err := fs.Sub(all, folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := rules.Files(sub)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	l := rules.NewLanguage()
+	c := &watch.Content{Boot: "boot"}
+	var err error
+	if c.Rules, err = rules.Load(l, files(content.Rules, "rules"), nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	c.Sequences, err = sequences.Load(l, c.Rules, sequences.DefaultLimits(), files(content.Sequences, "sequences")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// trial is one example that is really done in a container.
+type trial struct {
+	rule    string
+	attack  bool
+	example *rules.Example
+	name    string // of the container
+	out     string
+}
+
+// TestContentInContainers does what rules and sequences are about, and what
+// looks alike and is lawful, in real containers: the attack is detected, its
+// twin is not. What this sensor has no event for yet is skipped, by name.
+func TestContentInContainers(t *testing.T) {
+	kerneltest.Needs(t)
+	c := load(t)
+	seen := map[esclusa.EventKind]bool{esclusa.EventNamespace: true, esclusa.EventCredential: true}
+	for _, f := range all.Families() {
+		seen[f.Kind] = true
+	}
+	var trials []*trial
+	for _, r := range c.Rules.Rules() {
+		kinds := make([]esclusa.EventKind, len(r.Kinds))
+		for i, k := range r.Kinds {
+			kinds[i] = esclusa.EventKind(k)
+		}
+		blind := slices.IndexFunc(kinds, func(k esclusa.EventKind) bool { return !seen[k] })
+		for i := range r.Attacks {
+			trials = append(trials, plan(t, r.Name, true, i, &r.Attacks[i], kinds, blind))
+		}
+		for i := range r.Benign {
+			trials = append(trials, plan(t, r.Name, false, i, &r.Benign[i], kinds, blind))
+		}
+	}
+	trials = slices.DeleteFunc(trials, func(tr *trial) bool { return tr == nil })
+	tp := sense(t, watch.Config{Kernel: kernel.Options{}, Judges: []watch.Judge{c}}, func() {
+		for _, tr := range trials {
+			script := tr.example.Run
+			if tr.example.Setup != "" {
+				script = tr.example.Setup + "\n" + script
+			}
+			// Under a first process of its own: the script's shell is not pid 1.
+			script = "/bin/sh -s <<'script'\n" + script + "\nscript\n"
+			tr.out, _ = kerneltest.Container{Script: script}.Run(t, tr.name)
+		}
+	})
+	for _, g := range c.TakeGaps() {
+		t.Errorf("not judged: %s", g)
+	}
+	fired := map[string][]string{} // by container
+	for i := range tp.detections {
+		d := &tp.detections[i]
+		if box := d.Last().Container; box != nil {
+			fired[box.ID] = append(fired[box.ID], d.Rule)
+		}
+	}
+	attacks, twins := 0, 0
+	for _, tr := range trials {
+		t.Run(tr.rule+"/"+tr.example.Name, func(t *testing.T) {
+			got := slices.Contains(fired[tr.name], tr.rule)
+			switch {
+			case tr.attack && !got:
+				t.Errorf("the attack was not detected (detected: %q)\n%s\n%s", fired[tr.name], tr.example.Run, tr.out)
+			case !tr.attack && got:
+				t.Errorf("lawful use was detected\n%s", tr.example.Run)
+			case tr.attack:
+				attacks++
+			default:
+				twins++
+			}
+		})
+	}
+	t.Logf("%d attacks detected, %d lawful twins silent", attacks, twins)
+}
+
+// plan makes a trial, or skips it by name.
+func plan(t *testing.T, rule string, attack bool, i int, x *rules.Example, kinds []esclusa.EventKind, blind int) *trial {
+	why := ""
+	switch {
+	case blind >= 0:
+		why = fmt.Sprintf("no event of kind %s yet", kinds[blind])
+	case x.Run == "":
+		why = "no commands: only its events are tried"
+	case lacks(x.Run) != "":
+		why = lacks(x.Run)
+	case slices.ContainsFunc(x.Needs, func(n string) bool { return n != "overlay" }):
+		why = "needs " + strings.Join(x.Needs, ", ")
+	}
+	if why != "" {
+		t.Run(rule+"/"+x.Name, func(t *testing.T) { t.Skip(why) })
+		return nil
+	}
+	return &trial{rule: rule, attack: attack, example: x, name: fmt.Sprintf("esclusa-%s-%v-%d-%d", rule, attack, i, os.Getpid())}
+}
+
+// lacks says what the commands need that these containers do not have.
+func lacks(run string) string {
+	for _, l := range []struct{ word, why string }{
+		{"wget", "the static busybox's wget cannot look up names"},
+		{"chattr", "no chattr"},
+		{"pkill", "no pkill"},
+		{"python3", "no Python"},
+		{"/dev/shm", "runc mounts it noexec"},
+	} {
+		if strings.Contains(run, l.word) {
+			return l.why
+		}
+	}
+	return ""
+}
