@@ -19,10 +19,6 @@ import (
 	"github.com/esclusa/esclusa"
 )
 
-// maxCgroups is how many cgroups are remembered: a container that makes them
-// by the thousand must not fill the memory.
-const maxCgroups = 1 << 16
-
 // maxBelow is how many of them one container may take.
 const maxBelow = 1 << 10
 
@@ -115,6 +111,10 @@ func (h *Host) CgroupMade(id uint64, path string) {
 // made maps an id to the container that its path names.
 func (h *Host) made(id uint64, path string) {
 	pl, ok := findPlace(path, h.isState)
+	if len(h.byID) >= h.options.Cgroups/2 && (pl.claimed || strings.Contains(path, "/user@")) {
+		h.stats.CgroupsRefused++
+		return
+	}
 	if !ok {
 		h.learn(id, nil)
 		return
@@ -140,6 +140,12 @@ func (h *Host) join(id uint64, pl place, own bool) {
 		return
 	}
 	h.boxes[pl.id] = b
+	if pl.claimed {
+		c := *b.load()
+		c.Gaps = unanswered(pl, errClaimed)
+		b.now.Store(&c)
+		return
+	}
 	if own && h.tree.unified == h.tree.mount {
 		c := *b.load()
 		c.Cgroup = id
@@ -152,7 +158,7 @@ func (h *Host) join(id uint64, pl place, own bool) {
 func (h *Host) learn(id uint64, b *box) bool {
 	g := h.byID[id]
 	if g == nil {
-		if len(h.byID) >= maxCgroups || b != nil && b.refs >= maxBelow {
+		if len(h.byID) >= h.options.Cgroups || b != nil && b.refs >= maxBelow {
 			h.stats.CgroupsRefused++
 			return false
 		}
@@ -175,7 +181,7 @@ func (h *Host) CgroupGone(id, at uint64) {
 	defer h.mu.Unlock()
 	g := h.byID[id]
 	switch {
-	case g == nil && len(h.byID) >= maxCgroups, g != nil && g.gone:
+	case g == nil && len(h.byID) >= h.options.Cgroups, g != nil && g.gone:
 		return
 	case g == nil: // so that a walk that is under way does not bring it back
 		g = &cgroup{}
@@ -206,10 +212,12 @@ func (h *Host) reapCgroups(now uint64) {
 }
 
 // group is the cgroup of an id, asked for when it is new; nil when there is
-// no room. The lock is held.
+// no room. Ids that nobody told of, users of the host and the insides of
+// containers may fill one half of the table; the other is for those that only
+// root makes. The lock is held.
 func (h *Host) group(id uint64) *cgroup {
 	g := h.byID[id]
-	if g == nil && id != 0 && len(h.byID) < maxCgroups {
+	if g == nil && id != 0 && len(h.byID) < h.options.Cgroups/2 {
 		g = &cgroup{}
 		h.byID[id] = g
 		h.ask(lookup{cgroup: id})
@@ -315,7 +323,7 @@ func (h *Host) seedCgroups() error {
 			return err
 		case !d.IsDir():
 			return nil
-		case n == maxCgroups:
+		case n == h.options.Cgroups:
 			return fs.SkipAll
 		}
 		n++

@@ -35,11 +35,11 @@ type Options struct {
 	Containerd, Docker, Runc, Storage []string
 	// Images may be nil.
 	Images ImageFacts
-	// Processes is how many are kept, 65,536 unless set. Grace is how long an
+	// Processes and Cgroups are how many are kept, 65,536 unless set. Grace is how long an
 	// ended process or cgroup can still be found, 10 seconds unless set.
-	Processes int
-	Grace     time.Duration
-	Log       *slog.Logger // nil: none
+	Processes, Cgroups int
+	Grace              time.Duration
+	Log                *slog.Logger // nil: none
 }
 
 // ImageFacts is what scan knows of images; it is asked beside the events and
@@ -69,8 +69,8 @@ type Stats struct {
 }
 
 const (
-	defaultProcesses = 1 << 16
-	defaultGrace     = 10 * time.Second
+	defaultKept  = 1 << 16
+	defaultGrace = 10 * time.Second
 )
 
 // Host is the machine. Its methods may be called from any goroutine, those
@@ -96,7 +96,10 @@ type Host struct {
 // New looks at how this machine mounts its cgroups.
 func New(o Options) (*Host, error) {
 	if o.Processes == 0 {
-		o.Processes = defaultProcesses
+		o.Processes = defaultKept
+	}
+	if o.Cgroups == 0 {
+		o.Cgroups = defaultKept
 	}
 	if o.Grace == 0 {
 		o.Grace = defaultGrace

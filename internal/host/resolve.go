@@ -75,31 +75,24 @@ func (h *Host) describe(ctx context.Context, l lookup) {
 	within, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
 	pl := l.box.place
-	var (
-		f   facts
-		err error
-	)
-	if pl.claimed {
-		err = errClaimed
-	} else {
-		f, err = h.facts(within, pl)
-	}
-	h.mu.RLock()
-	known := l.box.load()
-	h.mu.RUnlock()
-	c := f.over(*known)
+	f, err := h.facts(within, pl)
+	was := l.box.load()
+	c := f.over(*was)
 	if c.Cgroup == 0 {
 		c.Cgroup = h.tree.unifiedID(f.pid, pl)
 	}
 	h.judge(within, &c)
 	if err != nil {
-		c.Gaps = []esclusa.Gap{{Scope: esclusa.GapItem, What: "image of container " + pl.id, Err: err.Error()}}
+		c.Gaps = unanswered(pl, err)
 	}
 
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	l.box.now.Store(&c)
-	if err == nil || pl.claimed || errors.Is(err, errNoImage) {
+	if !l.box.now.CompareAndSwap(was, &c) { // started again meanwhile
+		h.later = append(h.later, l)
+		return
+	}
+	if err == nil || errors.Is(err, errNoImage) {
 		return
 	}
 	if l.try++; l.try == lookupTries {
@@ -108,6 +101,10 @@ func (h *Host) describe(ctx context.Context, l lookup) {
 		return
 	}
 	h.later = append(h.later, l)
+}
+
+func unanswered(pl place, err error) []esclusa.Gap {
+	return []esclusa.Gap{{Scope: esclusa.GapItem, What: "image of container " + pl.id, Err: err.Error()}}
 }
 
 // retry asks again what had no answer; called each second.

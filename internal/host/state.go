@@ -48,14 +48,18 @@ func (s *spec) privileged() bool {
 			return false
 		}
 	}
-	return allCapabilities(s.Process.Capabilities.Bounding)
+	return isRoot(s.Process.Capabilities.Bounding)
 }
 
-// allCapabilities says whether a set holds those that lead out of a
-// container: with them it is the host's root by another name. Kernels differ
-// in how many there are, hosts in which they have, so they are not counted.
-func allCapabilities(set []string) bool {
-	for _, c := range []string{"CAP_SYS_ADMIN", "CAP_SYS_MODULE", "CAP_SYS_PTRACE", "CAP_SYS_RAWIO", "CAP_DAC_READ_SEARCH", "CAP_MAC_ADMIN"} {
+// rootCapabilities lead out of a container: who has all of them is the host's
+// root by another name. Kernels differ in how many capabilities there are, and
+// hosts in which they give away, so not all are asked for.
+func rootCapabilities() []string {
+	return []string{"CAP_SYS_ADMIN", "CAP_SYS_MODULE", "CAP_SYS_PTRACE", "CAP_SYS_RAWIO", "CAP_DAC_READ_SEARCH", "CAP_MAC_ADMIN"}
+}
+
+func isRoot(set []string) bool {
+	for _, c := range rootCapabilities() {
 		if !slices.Contains(set, c) {
 			return false
 		}
@@ -83,7 +87,7 @@ func (s *state) privileged() bool {
 			return false
 		}
 	}
-	return allCapabilities(s.Config.Capabilities.Bounding)
+	return isRoot(s.Config.Capabilities.Bounding)
 }
 
 // state reads runc's, waiting a moment for it to be written.
@@ -153,7 +157,7 @@ func (h *Host) runcStates() {
 		if err != nil {
 			continue
 		}
-		for _, d := range names[:min(len(names), maxCgroups)] {
+		for _, d := range names[:min(len(names), h.options.Cgroups)] {
 			at := filepath.Join(root, d.Name())
 			here = append(here, at)
 			if h.seen[at] || !isName(d.Name()) {
@@ -187,12 +191,16 @@ func (h *Host) claim(id string, s state) {
 	if err != nil {
 		return
 	}
+	at := path.Join("/", below)
+	pl, ok := findPlace(at, h.isState)
+	if !ok {
+		pl = place{id: id, runtime: esclusa.RuntimeRunc, path: at, sure: true}
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if g := h.byID[cgroup]; g != nil && g.box.Load() != nil {
-		return // told by its name
+	if g := h.byID[cgroup]; g == nil || g.box.Load() == nil {
+		h.join(cgroup, pl, true)
 	}
-	h.join(cgroup, place{id: id, runtime: esclusa.RuntimeRunc, path: path.Join("/", below), sure: true}, true)
 }
 
 // unifiedID is the id of a container's cgroup in the unified hierarchy, on a

@@ -211,8 +211,8 @@ func (c *containerdStore) imageOf(ctx context.Context, s *storedContainer) (mani
 			continue
 		}
 		var diffs []digest.Digest
-		for _, l := range img.Image.Layers {
-			diffs = append(diffs, digest.Digest(l.DiffID))
+		for i := range img.Layers {
+			diffs = append(diffs, digest.Digest(img.Layers[i].DiffID))
 		}
 		if identity.ChainID(diffs).String() == below {
 			return img.Digest, img.ID, nil
