@@ -16,7 +16,7 @@ test: needs check unit ## everything that answers within ten minutes
 # What tests call. Debian's package on the right; as root it is installed.
 # (gencat stands for the headers of the C library: gcc alone builds nothing.)
 NEEDS := rpm:rpm rpmbuild:rpm db5.3_load:db5.3-util sqlite3:sqlite3 debian-distro-info:distro-info mmdebstrap:mmdebstrap \
-  runc:runc busybox:busybox-static skopeo:skopeo buildah:buildah containerd:containerd dockerd:docker.io npm:npm python3:python3 gcc:gcc gencat:libc6-dev bsdtar:libarchive-tools
+  runc:runc busybox:busybox-static podman:podman skopeo:skopeo buildah:buildah containerd:containerd dockerd:docker.io npm:npm python3:python3 gcc:gcc gencat:libc6-dev bsdtar:libarchive-tools
 
 needs: ## what the tests call, installed as root and named otherwise
 	@missing=; for n in $(NEEDS); do command -v $${n%%:*} >/dev/null || missing="$$missing $${n##*:}"; done; \
