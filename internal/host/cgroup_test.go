@@ -14,13 +14,55 @@ import (
 	"github.com/esclusa/esclusa"
 )
 
+// nobody made it, or nobody known.
+var nobody esclusa.ProcessKey
+
+// TestMadeByRunc shows a container of runc whose state is gone before the
+// record of its cgroup is read.
+func TestMadeByRunc(t *testing.T) {
+	h := newHost(t, Options{})
+	fork(h, 0, 1, 0)
+	for i, tt := range []struct {
+		exe, args, path string
+		want            string
+		runtime         esclusa.Runtime
+	}{
+		{"/usr/sbin/runc", "runc run --bundle /b short", "/short", "short", esclusa.RuntimeRunc},
+		{"/usr/sbin/runc", "runc --root /elsewhere create short", "/esc/short", "short", esclusa.RuntimeRunc},
+		{"/usr/bin/crun", "crun run short", "/short/container", "short", esclusa.RuntimeRunc},
+		{"/usr/bin/runc", "runc --root /run/containerd/runc/default --log /l create --bundle /b app", "/default/app", "app", esclusa.RuntimeContainerd},
+		{"/usr/bin/runc", "runc --root=/run/containerd/runc/other create app", "/default/app", "", ""},
+		{"/usr/bin/runc", "runc create app", "/esc", "", ""}, // a folder above
+		{"/usr/bin/mkdir", "mkdir short", "/short", "", ""},
+		{"/usr/bin/runc", "runc", "/runc", "", ""},
+	} {
+		pid := int32(i + 10)
+		fork(h, 1, pid, 0)
+		exe(h, pid, tt.exe, strings.Fields(tt.args)...)
+		h.CgroupMade(uint64(pid), tt.path, key(pid))
+		c, known := h.Container(uint64(pid))
+		switch {
+		case !known, (c != nil) != (tt.want != ""), c != nil && (c.ID != tt.want || c.Runtime != tt.runtime):
+			t.Errorf("%s makes %s: %+v %v", tt.args, tt.path, c, known)
+		}
+	}
+	// A runtime inside a container makes cgroups of that container.
+	h.CgroupMade(500, "/docker/"+id1, nobody)
+	h.Fork(&Fork{Key: key(600), Cgroup: 500})
+	h.Exec(&Exec{Key: key(600), Cgroup: 500, Exe: "/usr/bin/runc", Args: []string{"runc", "run", "web"}})
+	h.CgroupMade(501, "/web", key(600))
+	if c, _ := h.Container(501); c != nil {
+		t.Errorf("%+v", c)
+	}
+}
+
 func TestCgroups(t *testing.T) {
 	h := newHost(t, Options{})
 	const own, below, other, hosts = 101, 102, 103, 104
-	h.CgroupMade(own, "/docker/"+id1)
-	h.CgroupMade(below, "/docker/"+id1+"/init.scope")
-	h.CgroupMade(other, "/docker/"+id2)
-	h.CgroupMade(hosts, "/system.slice/ssh.service")
+	h.CgroupMade(own, "/docker/"+id1, nobody)
+	h.CgroupMade(below, "/docker/"+id1+"/init.scope", nobody)
+	h.CgroupMade(other, "/docker/"+id2, nobody)
+	h.CgroupMade(hosts, "/system.slice/ssh.service", nobody)
 	c, known := h.Container(own)
 	if c == nil || !known || c.ID != id1 || c.Runtime != esclusa.RuntimeDocker || c.CgroupPath != "/docker/"+id1 {
 		t.Fatalf("%+v %v", c, known)
@@ -40,7 +82,7 @@ func TestCgroups(t *testing.T) {
 		t.Errorf("%+v %+v", got, q.Ancestors)
 	}
 	// A cgroup of version 1 may be renamed by who is inside.
-	h.CgroupMade(own, "/docker/"+id2)
+	h.CgroupMade(own, "/docker/"+id2, nobody)
 	if got, _ := h.Container(own); got != c {
 		t.Errorf("renamed: %+v", got)
 	}
@@ -66,9 +108,9 @@ func TestCgroups(t *testing.T) {
 // that are named after another: nothing.
 func TestInside(t *testing.T) {
 	h := newHost(t, Options{Cgroups: 3000})
-	h.CgroupMade(1, "/docker/"+id1)
-	h.CgroupMade(2, "/docker/"+id2)
-	h.CgroupMade(3, "/docker/"+id2+"/docker/"+id1)
+	h.CgroupMade(1, "/docker/"+id1, nobody)
+	h.CgroupMade(2, "/docker/"+id2, nobody)
+	h.CgroupMade(3, "/docker/"+id2+"/docker/"+id1, nobody)
 	victim, _ := h.Container(1)
 	c, _ := h.Container(3)
 	if c == victim || c.ID != id2+"/"+id1 || h.ByID(id1).CgroupPath != "/docker/"+id1 {
@@ -79,16 +121,16 @@ func TestInside(t *testing.T) {
 	}
 	// Nor can it fill the memory.
 	for i := range uint64(2 * maxBelow) {
-		h.CgroupMade(1000+i, fmt.Sprintf("/docker/%s/%d", id2, i))
+		h.CgroupMade(1000+i, fmt.Sprintf("/docker/%s/%d", id2, i), nobody)
 	}
 	if s := h.Stats(); s.Cgroups > maxBelow+10 || s.CgroupsRefused < maxBelow {
 		t.Errorf("%+v", s)
 	}
 	for i := range uint64(4000) { // nor can a user of the host
-		h.CgroupMade(100_000+i, fmt.Sprintf("/user.slice/user-7.slice/user@7.service/docker-%064x.scope", i))
-		h.CgroupMade(200_000+i, fmt.Sprintf("/user.slice/user-7.slice/user@7.service/app.slice/%d", i))
+		h.CgroupMade(100_000+i, fmt.Sprintf("/user.slice/user-7.slice/user@7.service/docker-%064x.scope", i), nobody)
+		h.CgroupMade(200_000+i, fmt.Sprintf("/user.slice/user-7.slice/user@7.service/app.slice/%d", i), nobody)
 	}
-	h.CgroupMade(4, "/docker/"+strings.Repeat("7", 64))
+	h.CgroupMade(4, "/docker/"+strings.Repeat("7", 64), nobody)
 	if c, _ := h.Container(4); c == nil {
 		t.Errorf("no room for a container: %+v", h.Stats())
 	}
@@ -152,8 +194,8 @@ func TestCRIO(t *testing.T) {
 	facts := scans{esclusa.Digest(manifest): {Worst: esclusa.SeverityHigh}}
 	h := started(t, Options{Storage: []string{t.TempDir(), root}, Images: facts})
 	slice := "/kubepods.slice/kubepods-pod" + strings.ReplaceAll(uid, "-", "_") + ".slice/crio-"
-	h.CgroupMade(1, slice+id1+".scope")
-	h.CgroupMade(2, slice+id2+".scope")
+	h.CgroupMade(1, slice+id1+".scope", nobody)
+	h.CgroupMade(2, slice+id2+".scope", nobody)
 	c := eventually(t, h, id1, answered)
 	want := &esclusa.Container{
 		ID: id1, Name: "web", Runtime: esclusa.RuntimeCRIO, CgroupPath: slice + id1 + ".scope", ImageRef: "quay.io/team/app:1",
@@ -188,7 +230,7 @@ func TestHostileStorage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := started(t, Options{Storage: []string{storage(t, files)}})
-			h.CgroupMade(1, "/libpod_parent/libpod-"+id1)
+			h.CgroupMade(1, "/libpod_parent/libpod-"+id1, nobody)
 			if c := eventually(t, h, id1, answered); c.ImageID != "" || len(c.Gaps) != 1 {
 				t.Errorf("%+v", c)
 			}

@@ -101,16 +101,56 @@ func (h *Host) Containers() []*esclusa.Container {
 // CgroupMade takes the birth of a cgroup, before any process can be in it:
 // its id and its path below the root of its hierarchy. It must be of the
 // hierarchy that the ids of processes are of: that of the pids controller
-// where version 1 has it, else the unified one.
-func (h *Host) CgroupMade(id uint64, path string) {
+// where version 1 has it, else the unified one. by is the process that made
+// it: when runc did, its arguments name the container, which by now may be
+// gone together with its state.
+func (h *Host) CgroupMade(id uint64, path string, by esclusa.ProcessKey) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.made(id, path)
+	isState := h.isState
+	if n := h.procs.find(by); n != nil && isRuntime(n.now) {
+		args := n.now.Args
+		isState = func(namespace, name string) bool {
+			return h.names(args, namespace, name) || h.isState(namespace, name)
+		}
+	}
+	h.made(id, path, isState)
+}
+
+// isRuntime says whether a process of the host is what makes containers.
+func isRuntime(p *Process) bool {
+	c, _ := p.Container()
+	switch filepath.Base(p.Exe) {
+	case "runc", "crun", "youki":
+		return c == nil
+	}
+	return false
+}
+
+// names says whether the arguments of a runtime make a container of that
+// name: it stands last, and --root says whose it is.
+func (h *Host) names(args []string, namespace, name string) bool {
+	if len(args) < 2 || args[len(args)-1] != name {
+		return false
+	}
+	root := ""
+	for i, a := range args[:len(args)-1] {
+		if a == "--root" {
+			root = args[i+1]
+		} else if after, ok := strings.CutPrefix(a, "--root="); ok {
+			root = after
+		}
+	}
+	of, ok := strings.CutPrefix(root, strings.TrimPrefix(h.shim, h.options.Root)+"/")
+	if !ok {
+		of = ""
+	}
+	return of == namespace
 }
 
 // made maps an id to the container that its path names.
-func (h *Host) made(id uint64, path string) {
-	pl, ok := findPlace(path, h.isState)
+func (h *Host) made(id uint64, path string, isState func(namespace, name string) bool) {
+	pl, ok := findPlace(path, isState)
 	if len(h.byID) >= h.options.Cgroups/2 && (pl.claimed || strings.Contains(path, "/user@")) {
 		h.stats.CgroupsRefused++
 		return
@@ -334,7 +374,7 @@ func (h *Host) seedCgroups() error {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if g := h.byID[id]; g == nil || !g.known.Load() && !g.gone {
-			h.made(id, path.Join("/", strings.TrimPrefix(folder, h.tree.mount)))
+			h.made(id, path.Join("/", strings.TrimPrefix(folder, h.tree.mount)), h.isState)
 		}
 		return nil
 	})

@@ -67,7 +67,7 @@ func (h *Host) locate(id uint64) {
 		h.options.Log.Debug("cgroup not found", "err", err)
 		return
 	}
-	h.made(id, at)
+	h.made(id, at, h.isState)
 }
 
 // describe finds out about a container and swaps the answer in.

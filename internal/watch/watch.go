@@ -196,7 +196,7 @@ func (s *Sensor) enrich(h kernel.Head, e *esclusa.Event) {
 		if gone, _ := e.Fields.Get("gone"); gone.Number != 0 {
 			hs.CgroupGone(h.Cgroup, h.Time)
 		} else {
-			hs.CgroupMade(h.Cgroup, path.Text)
+			hs.CgroupMade(h.Cgroup, path.Text, h.Key())
 		}
 		return
 	case kernel.Fork:
