@@ -68,3 +68,34 @@ func TestContent(t *testing.T) {
 		t.Errorf("%d rules", n)
 	}
 }
+
+// What started the runtime excuses nothing: an attack in a container is seen
+// as well where a package manager or a build tool is among the ancestors on
+// the host.
+func TestAncestorsOfTheHostExcuseNothing(t *testing.T) {
+	s := builtinSet(t)
+	var above []esclusa.Ancestor
+	for _, name := range []string{"go", "make", "npm", "pip3", "dpkg", "apt-get", "rpm", "ansible-playbook", "puppet", "sshd", "podman"} {
+		above = append(above, esclusa.Ancestor{Name: name, Exe: "/usr/bin/" + name})
+	}
+	for _, r := range s.Rules() {
+		for i := range r.Attacks {
+			all, _, err := r.Attacks[i].All(r.kinds())
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen := false
+			for j := range all {
+				e := &all[j]
+				if e.Container != nil {
+					first := esclusa.Ancestor{Name: "entry", Container: e.Container.ID}
+					e.Ancestors = append(append(slices.Clip(e.Ancestors), first), above...)
+				}
+				s.Match(e, func(hit *Rule) { seen = seen || hit == r })
+			}
+			if !seen {
+				t.Errorf("%s: %q is excused by a process of the host", r.File, r.Attacks[i].Name)
+			}
+		}
+	}
+}
