@@ -34,30 +34,34 @@ func (o *Options) openContainerd(ctx context.Context, name string) (*Image, erro
 		socket = defaultContainerd
 	}
 	client := newGRPC(socket)
-	for _, namespace := range []string{"default", "k8s.io", "moby"} {
-		c := &containerdStore{client, namespace}
-		root, err := c.image(ctx, ref.name())
-		var status *grpcError
-		if errors.As(err, &status) && status.code == grpcNotFound {
-			continue
+	// Who imports an archive may have given it any name: "app:1" is then not
+	// docker.io/library/app:1.
+	for _, as := range []string{ref.name(), name} {
+		for _, namespace := range []string{"default", "k8s.io", "moby"} {
+			c := &containerdStore{client, namespace}
+			root, err := c.image(ctx, as)
+			var status *grpcError
+			if errors.As(err, &status) && status.code == grpcNotFound {
+				continue
+			}
+			if err != nil {
+				client.http.CloseIdleConnections()
+				return nil, noDaemon(fmt.Errorf("look up %s: %w", as, err), "containerd", "CONTAINERD_ADDRESS")
+			}
+			return o.openStored(ctx, c, root, as)
 		}
-		if err != nil {
-			client.http.CloseIdleConnections()
-			return nil, fmt.Errorf("look up %s: %w", ref.name(), err)
-		}
-		return o.openStored(ctx, c, root, ref)
 	}
 	client.http.CloseIdleConnections()
 	return nil, hint(fmt.Errorf("containerd: %s: %w", ref.name(), ErrNotFound), "ctr --namespace k8s.io images ls lists what Kubernetes has")
 }
 
-func (o *Options) openStored(ctx context.Context, c *containerdStore, root ocispec.Descriptor, ref reference) (*Image, error) {
+func (o *Options) openStored(ctx context.Context, c *containerdStore, root ocispec.Descriptor, name string) (*Image, error) {
 	img, err := o.resolve(ctx, c, root)
 	if err != nil {
 		c.http.CloseIdleConnections()
-		return nil, fmt.Errorf("%s: %w", ref.name(), err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	img.Tags = []string{ref.name()}
+	img.Tags = []string{name}
 	img.onClose(func() error { c.http.CloseIdleConnections(); return nil })
 	return img, nil
 }

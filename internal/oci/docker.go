@@ -80,7 +80,7 @@ func (d *docker) open(ctx context.Context, path, advice string) (io.ReadCloser, 
 	}
 	resp, err := d.client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("ask docker: %w", err)
+		return nil, noDaemon(fmt.Errorf("ask docker: %w", err), "docker", "DOCKER_HOST")
 	}
 	if resp.StatusCode == http.StatusOK {
 		return resp.Body, nil

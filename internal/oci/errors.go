@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"syscall"
@@ -38,6 +39,17 @@ type LimitError struct {
 
 func (e *LimitError) Error() string {
 	return fmt.Sprintf("%s is over the limit of %d %s", e.What, e.Limit, e.Unit)
+}
+
+// noDaemon adds the hint that a socket on which nobody answers calls for.
+func noDaemon(err error, name, variable string) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return hint(err, "is %s running? %s names its socket", name, variable)
+	case errors.Is(err, fs.ErrPermission):
+		return hint(err, "you may not speak to %s: try as root, or save the image to a file", name)
+	}
+	return err
 }
 
 // advise adds the sentinel and the hint that an error of the network calls

@@ -39,6 +39,23 @@ func need(t *testing.T, programs ...string) {
 	}
 }
 
+// needMount skips the test where the root is a folder that someone called
+// chroot on, and no mount: pivot_root, which docker and buildah unpack layers
+// with, is refused there by the kernel. Everywhere else they must work.
+func needMount(t *testing.T) {
+	t.Helper()
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if f := strings.Fields(line); len(f) > 4 && f[4] == "/" {
+			return
+		}
+	}
+	t.Skip("in a chroot: docker and buildah need a root that is a mount (pivot_root)")
+}
+
 // daemon runs a program until the test ends and waits for its socket.
 func daemon(t *testing.T, socket, program string, args ...string) {
 	t.Helper()
@@ -118,6 +135,17 @@ func run(t *testing.T, program string, args ...string) string {
 	return string(out)
 }
 
+// TestNoDaemon: a socket on which nobody answers is said with its remedy.
+func TestNoDaemon(t *testing.T) {
+	absent := filepath.Join(t.TempDir(), "x.sock")
+	options := oci.Options{Containerd: absent, DockerHost: "unix://" + absent}
+	for target, variable := range map[string]string{"containerd:app:1": "CONTAINERD_ADDRESS", "docker:app:1": "DOCKER_HOST"} {
+		if _, err := oci.Open(t.Context(), target, options); err == nil || !strings.Contains(hintOf(err), variable) {
+			t.Errorf("%s: %v, hint %q", target, err, hintOf(err))
+		}
+	}
+}
+
 func TestContainerd(t *testing.T) {
 	socket := containerd(t)
 	b := sample(t)
@@ -128,7 +156,8 @@ func TestContainerd(t *testing.T) {
 	}
 	imported("default", "docker.io/library/app:1", b)
 	imported("k8s.io", "registry.example.com/team/other:2", b)
-	for _, target := range []string{"app:1", "containerd:app:1", "registry.example.com/team/other:2"} {
+	imported("default", "given-by-hand:1", b)
+	for _, target := range []string{"app:1", "containerd:app:1", "containerd:given-by-hand:1", "registry.example.com/team/other:2"} {
 		t.Run(target, func(t *testing.T) {
 			img := open(t, target, options)
 			check(t, b, img, true)
@@ -184,6 +213,7 @@ func closedEarly(t *testing.T, img *oci.Image) {
 
 func TestDocker(t *testing.T) {
 	need(t, "dockerd", "docker")
+	needMount(t)
 	c := containerd(t)
 	dir := shortDir(t)
 	socket := filepath.Join(dir, "d.sock")
@@ -253,6 +283,7 @@ func TestBuildah(t *testing.T) {
 	if _, err := exec.LookPath("buildah"); err != nil || os.Getuid() != 0 {
 		t.Skip("buildah is not installed (Debian package buildah), or needs root")
 	}
+	needMount(t)
 	dir := t.TempDir()
 	file := write(t, "f", []byte("x"))
 	buildah := func(args ...string) string {
