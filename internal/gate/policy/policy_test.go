@@ -73,7 +73,7 @@ func TestParseAllFields(t *testing.T) {
 	}
 	want := []any{
 		"everything",
-		Pos{4, 5},
+		Pos{Line: 4, Column: 5},
 		[]Kind{"vulnerability", "malware"},
 		true, false,
 		Compare{">=", 7.5},

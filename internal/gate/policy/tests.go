@@ -48,7 +48,7 @@ type Outcome esclusa.Decision
 func (o *Outcome) DecodeText(s string) error {
 	var d esclusa.Decision
 	if err := d.UnmarshalText([]byte(s)); err != nil {
-		return yamlread.Hinted{fmt.Sprintf("unknown decision %q", yamlread.Clip(s, 20)), "it is allow, warn, deny or undecided"}
+		return yamlread.Hinted{Msg: fmt.Sprintf("unknown decision %q", yamlread.Clip(s, 20)), Hint: "it is allow, warn, deny or undecided"}
 	}
 	*o = Outcome(d)
 	return nil
@@ -95,7 +95,7 @@ type Number float64
 func (n *Number) DecodeText(s string) error {
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil || f != f || f < -1e9 || f > 1e9 {
-		return yamlread.Hinted{fmt.Sprintf("%q is not a number", yamlread.Clip(s, 20)), ""}
+		return yamlread.Hinted{Msg: fmt.Sprintf("%q is not a number", yamlread.Clip(s, 20)), Hint: ""}
 	}
 	*n = Number(f)
 	return nil

@@ -23,9 +23,9 @@ func (d *Decision) DecodeText(s string) error {
 	case "warn":
 		*d = Decision(esclusa.Warn)
 	case "allow":
-		return yamlread.Hinted{"a rule cannot allow", "what no rule refuses passes; what a rule refuses passes by an exception, which has an owner and an end"}
+		return yamlread.Hinted{Msg: "a rule cannot allow", Hint: "what no rule refuses passes; what a rule refuses passes by an exception, which has an owner and an end"}
 	default:
-		return yamlread.Hinted{fmt.Sprintf("%q is not deny or warn", yamlread.Clip(s, 20)), ""}
+		return yamlread.Hinted{Msg: fmt.Sprintf("%q is not deny or warn", yamlread.Clip(s, 20)), Hint: ""}
 	}
 	return nil
 }
@@ -89,7 +89,7 @@ func (c *Compare) DecodeText(s string) error {
 	op, rest := operator(s)
 	v, err := strconv.ParseFloat(rest, 64)
 	if op == "" || err != nil || v != v {
-		return yamlread.Hinted{fmt.Sprintf("%q is not a comparison", yamlread.Clip(s, 20)), `write it as ">= 9" or "< 0.5", in quotes`}
+		return yamlread.Hinted{Msg: fmt.Sprintf("%q is not a comparison", yamlread.Clip(s, 20)), Hint: `write it as ">= 9" or "< 0.5", in quotes`}
 	}
 	*c = Compare{op, v}
 	return nil
@@ -147,7 +147,7 @@ var severityWords = []string{"unknown", "none", "low", "medium", "high", "critic
 func severity(w string) (esclusa.Severity, error) {
 	i := slices.Index(severityWords, w)
 	if i < 0 {
-		return 0, yamlread.Hinted{fmt.Sprintf("unknown severity %q", yamlread.Clip(w, 20)), yamlread.DidYouMean(w, severityWords) + ` (write "high" or ">= high")`}
+		return 0, yamlread.Hinted{Msg: fmt.Sprintf("unknown severity %q", yamlread.Clip(w, 20)), Hint: yamlread.DidYouMean(w, severityWords) + ` (write "high" or ">= high")`}
 	}
 	return esclusa.Severity(i), nil
 }
@@ -160,7 +160,7 @@ const day = 24 * time.Hour
 // DecodeText implements yamlread.Scalar.
 func (d *Span) DecodeText(s string) error {
 	units := map[byte]time.Duration{'h': time.Hour, 'd': day, 'w': 7 * day}
-	bad := yamlread.Hinted{fmt.Sprintf("%q is not a length of time", yamlread.Clip(s, 20)), "write it as 14d, 36h or 2w"}
+	bad := yamlread.Hinted{Msg: fmt.Sprintf("%q is not a length of time", yamlread.Clip(s, 20)), Hint: "write it as 14d, 36h or 2w"}
 	if len(s) < 2 || units[s[len(s)-1]] == 0 {
 		return bad
 	}
@@ -233,7 +233,7 @@ func (d *Date) DecodeText(s string) error {
 			return nil
 		}
 	}
-	return yamlread.Hinted{fmt.Sprintf("%q is not a date", yamlread.Clip(s, 30)), "write it as 2026-11-24"}
+	return yamlread.Hinted{Msg: fmt.Sprintf("%q is not a date", yamlread.Clip(s, 30)), Hint: "write it as 2026-11-24"}
 }
 
 // End is the moment after the last that the date names: a day counts whole.
@@ -253,10 +253,10 @@ const maxPattern = 256
 // DecodeText implements yamlread.Scalar.
 func (p *Pattern) DecodeText(s string) error {
 	if strings.TrimSpace(s) == "" {
-		return yamlread.Hinted{"a pattern is empty", ""}
+		return yamlread.Hinted{Msg: "a pattern is empty", Hint: ""}
 	}
 	if len(s) > maxPattern {
-		return yamlread.Hinted{fmt.Sprintf("a pattern has %d bytes; at most %d are read", len(s), maxPattern), ""}
+		return yamlread.Hinted{Msg: fmt.Sprintf("a pattern has %d bytes; at most %d are read", len(s), maxPattern), Hint: ""}
 	}
 	*p = Pattern(s)
 	return nil
