@@ -40,7 +40,7 @@ func rules(t *testing.T) []*malware.Rules {
 func longLayer(n int, c registrytest.Compression) registrytest.Layer {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	noise := func() string {
-		b := make([]byte, 2<<20)
+		b := make([]byte, 3<<20)
 		for i := range b {
 			b[i] = byte(rnd.IntN(64))
 		}
@@ -52,7 +52,7 @@ func longLayer(n int, c registrytest.Compression) registrytest.Layer {
 		{Path: "srv/gone", Whiteout: true},
 		{Path: fmt.Sprint("srv/run-", n, ".sh"), Content: "#!/bin/sh\nping beacon.acme.example\n"},
 	}
-	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
 		files = append(files, registrytest.File{Path: "var/" + name, Content: noise()})
 	}
 	return registrytest.Layer{Files: files, Compression: c}
