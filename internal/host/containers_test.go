@@ -55,8 +55,24 @@ func shortDir(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Cleanup(func() {
+		for deadline := time.Now().Add(5 * time.Second); named(dir) && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		}
+		os.RemoveAll(dir)
+	})
 	return dir
+}
+
+// named says whether a process has a folder in its arguments: conmon ends by
+// starting podman, which would make the folder again.
+func named(dir string) bool {
+	found, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, f := range found {
+		if b, _ := os.ReadFile(f); bytes.Contains(b, []byte(dir)) {
+			return true
+		}
+	}
+	return false
 }
 
 // daemon runs a program until the test ends and waits for its socket.
