@@ -586,3 +586,26 @@ func TestRenderKeepsDenials(t *testing.T) {
 		t.Errorf("the decision of a short verdict stands %d times", n)
 	}
 }
+
+// TestRenderPaths: a path that is longer than a line is broken between names.
+func TestRenderPaths(t *testing.T) {
+	path := "srv/" + strings.Repeat("long-name-of-a-folder/", 6) + "package.json"
+	v := esclusa.Verdict{Decision: esclusa.Deny, Reasons: []esclusa.Reason{{Rule: "r", Decision: esclusa.Deny, Message: "No.", Place: esclusa.Place{Path: path}}}}
+	var out strings.Builder
+	if err := Render(&out, &v, false, 80); err != nil {
+		t.Fatal(err)
+	}
+	lines := 0
+	for line := range strings.Lines(out.String()) {
+		text := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "where "))
+		if strings.Contains(text, "/") {
+			lines++
+			if !strings.HasSuffix(text, "/") && !strings.HasSuffix(path, "/"+text) {
+				t.Errorf("broken within a name: %q", text)
+			}
+		}
+	}
+	if lines < 2 {
+		t.Errorf("the path is not broken:\n%s", out.String())
+	}
+}

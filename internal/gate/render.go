@@ -238,6 +238,9 @@ func (p *printer) para(lead, text string) {
 				break
 			}
 			cut := runes(word, room)
+			if slash := strings.LastIndexByte(word[:cut], '/') + 1; slash > cut/2 {
+				cut = slash // a path is read, and copied, by its names
+			}
 			p.line(line + word[:cut])
 			line, word = indent, word[cut:]
 		}

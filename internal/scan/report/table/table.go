@@ -104,7 +104,9 @@ func (p *page) gaps(gs []esclusa.Gap) {
 			text = p.in(red, "a whole "+string(g.Scope)+":") + " " + text
 		}
 		p.wrap("  ", "    ", text)
-		if g.Hint != "" {
+		// What ten feeds need is said once.
+		again := i+1 < len(gs) && gs[i+1].Hint == g.Hint && (p.all || i+1 != shown)
+		if g.Hint != "" && !again {
 			p.wrap("    hint: ", "    ", clean(g.Hint))
 		}
 	})

@@ -201,3 +201,21 @@ func BenchmarkTable300Findings(b *testing.B) {
 		}
 	}
 }
+
+// TestSameHint: what several gaps need is said once, behind the last of them,
+// and also where the list is cut.
+func TestSameHint(t *testing.T) {
+	r := reporttest.Clean()
+	for i := range 40 {
+		r.Gaps = append(r.Gaps, esclusa.Gap{Scope: esclusa.GapFeed, What: fmt.Sprint("feed ", i), Err: "old", Hint: "update"})
+	}
+	r.Gaps = append(r.Gaps, esclusa.Gap{Scope: esclusa.GapItem, What: "another", Err: "odd", Hint: "look"})
+	for _, all := range []bool{true, false} {
+		if n := strings.Count(write(t, r, report.Options{All: all}), "hint: update"); n != 1 {
+			t.Errorf("all %t: the hint stands %d times", all, n)
+		}
+	}
+	if !strings.Contains(write(t, r, report.Options{All: true}), "hint: look") {
+		t.Error("another hint is lost")
+	}
+}
