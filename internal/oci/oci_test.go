@@ -360,6 +360,7 @@ func TestErrors(t *testing.T) {
 		hint         string
 	}{
 		{"missing file", "./nothing.tar", os.ErrNotExist, "nothing.tar", "path"},
+		{"missing report", "nothing.json", os.ErrNotExist, "nothing.json", "path"},
 		{"missing with prefix", "oci:nothing", os.ErrNotExist, "nothing", "path"},
 		{"folder", t.TempDir(), oci.ErrNotImage, "oci-layout", "registry:"},
 		{"text", text, oci.ErrNotImage, "x.txt", "docker save"},

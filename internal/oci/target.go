@@ -89,7 +89,7 @@ func looksLikePath(s string) bool {
 			return true
 		}
 	}
-	for _, ext := range []string{".tar", ".tgz", ".tar.gz", ".tar.zst", ".oci"} {
+	for _, ext := range []string{".tar", ".tgz", ".tar.gz", ".tar.zst", ".oci", ".json", ".lock", ".txt"} {
 		if strings.HasSuffix(s, ext) {
 			return true
 		}
