@@ -131,6 +131,31 @@ type Layer struct {
 	doubts *atomic.Int64 // of the image
 }
 
+// Counted is the layer, and count is told how many bytes of its blob each read
+// gave. It is called from the goroutine that reads.
+func (l *Layer) Counted(count func(n int)) *Layer {
+	c := *l
+	c.open = func(ctx context.Context) (io.ReadCloser, error) {
+		r, err := l.open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &counted{r, count}, nil
+	}
+	return &c
+}
+
+type counted struct {
+	io.ReadCloser
+	count func(n int)
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.count(n)
+	return n, err
+}
+
 // Sentinels for what callers branch on. ErrNotImage says that the target is
 // there and is something else, a folder of sources for example.
 var (

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/esclusa/esclusa"
 	"github.com/esclusa/esclusa/internal/oci"
@@ -16,7 +17,10 @@ import (
 // an error is what could be read of it, with the gap that says where it ended.
 // No record: nothing of the layer can be believed.
 func (s *Scanner) layer(ctx context.Context, pool *layer.Pool, set *layer.Set, l *oci.Layer, dominant bool, count func(int)) (*layer.Record, error) {
-	read, openTar := pool.ReadTar, l.OpenTar
+	m := meter{count: count}
+	m.left.Store(l.Size)
+	blob := l.Counted(m.read)
+	read, openTar := pool.ReadTar, blob.OpenTar
 	var x layer.Index
 	if s.Cache != nil {
 		read = func(ctx context.Context, open func() (io.ReadCloser, error)) (*layer.Record, error) {
@@ -24,9 +28,9 @@ func (s *Scanner) layer(ctx context.Context, pool *layer.Pool, set *layer.Set, l
 		}
 		openTar = func(ctx context.Context) (oci.Stream, error) {
 			if x.Table.Whole { // a second look, for hard links
-				return l.OpenTar(ctx)
+				return blob.OpenTar(ctx)
 			}
-			return l.OpenTarMarked(ctx, &x.Table)
+			return blob.OpenTarMarked(ctx, &x.Table)
 		}
 	}
 	rec, err := read(ctx, func() (io.ReadCloser, error) {
@@ -41,7 +45,7 @@ func (s *Scanner) layer(ctx context.Context, pool *layer.Pool, set *layer.Set, l
 		// else than the configuration claims. What is kept under a diff-ID
 		// must be that diff-ID's, or one image could speak for another; and the
 		// answer is the same without a cache.
-		return &counted{Stream: oci.VerifyDiffID(st, l.DiffID), count: count, size: l.Size}, nil
+		return oci.VerifyDiffID(st, l.DiffID), nil
 	})
 	switch {
 	case errors.Is(err, oci.ErrDigest), rec.Entries == 0 && err != nil:
@@ -129,32 +133,17 @@ func layerGap(id esclusa.Digest, err error) esclusa.Gap {
 	return g
 }
 
-// counted reports progress in the bytes of the blob, as far as it is known:
-// unpacked bytes are spread over the blob's size.
-type counted struct {
-	oci.Stream
+// meter reports progress in the bytes of a blob. What is read a second time is
+// no progress.
+type meter struct {
+	left  atomic.Int64
 	count func(int)
-	size  int64
-	done  bool
 }
 
-func (c *counted) Read(p []byte) (int, error) {
-	n, err := c.Stream.Read(p)
-	c.end(err)
-	return n, err
-}
-
-// Next spares the tar walker a copy.
-func (c *counted) Next() ([]byte, error) {
-	b, err := c.Stream.Next()
-	c.end(err)
-	return b, err
-}
-
-func (c *counted) end(err error) {
-	if err == io.EOF && !c.done {
-		c.done = true
-		c.count(int(c.size))
+func (m *meter) read(n int) {
+	left := m.left.Add(-int64(n))
+	if n = min(n, n+int(left)); n > 0 {
+		m.count(n)
 	}
 }
 

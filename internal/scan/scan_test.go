@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -547,6 +548,35 @@ func TestProgress(t *testing.T) {
 	layers(t, r, 2, 1)
 	if last != want || r.End.BytesRead != want {
 		t.Errorf("ended at %d, read %d of %d", last, r.End.BytesRead, want)
+	}
+}
+
+// TestProgressWithinALayer: a bar moves while one large layer is read, whatever
+// it comes in, and each byte counts once.
+func TestProgressWithinALayer(t *testing.T) {
+	noise := make([]byte, 2<<20)
+	rand.NewChaCha8([32]byte{}).Read(noise)
+	built := registrytest.Image(t, registrytest.Files(
+		registrytest.File{Path: "noise", Content: string(noise)}, registrytest.File{Path: "etc/os-release", Hard: "noise"}))
+	for name, target := range map[string]string{"layout": built.Layout(t), "archive": built.DockerArchive(t, "x:1"), "registry": registrytest.Serve(t).Push("a", built)} {
+		t.Run(name, func(t *testing.T) {
+			var mu sync.Mutex
+			var steps, last int64
+			c := config(t, "")
+			c.Progress = func(done, total int64) {
+				mu.Lock()
+				defer mu.Unlock()
+				if done > total || total < int64(len(noise)) {
+					t.Errorf("%d of %d", done, total)
+				}
+				if steps, last = steps+1, max(last, done); last == total && steps < 4 {
+					t.Errorf("done in %d steps", steps)
+				}
+			}
+			if r := scanned(t, c, target); last == 0 || r.End.BytesRead != last {
+				t.Errorf("read %d, shown %d", r.End.BytesRead, last)
+			}
+		})
 	}
 }
 
