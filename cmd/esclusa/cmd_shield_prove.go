@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"runtime"
@@ -25,19 +27,19 @@ blocks must fail with its errno, what it allows must succeed. It puts back what
 is changed, and takes the guard out at the end. Exit code 1 says that something
 was not as it must be.`,
 		RunE: func(c *cobra.Command, ids []string) error {
-			list, err := patches(nil)
-			if len(ids) > 0 {
-				list = nil
-				for _, id := range ids {
-					p, err := patch(id)
-					if err != nil {
-						return err
-					}
-					list = append(list, p)
+			var list []*shield.Patch
+			for _, id := range ids {
+				p, err := patch(id)
+				if err != nil {
+					return err
 				}
+				list = append(list, p)
 			}
-			if err != nil {
-				return err
+			if len(ids) == 0 {
+				var err error
+				if list, err = a.possible(); err != nil {
+					return err
+				}
 			}
 			return a.shieldTest(c, list, o, statement)
 		},
@@ -45,6 +47,27 @@ was not as it must be.`,
 	c.Flags().BoolVar(&o.Baseline, "baseline", false, "do what is blocked without the guard first, to show that it is the guard that blocks")
 	c.Flags().StringVar(&statement, "attest", "", "write the results as in-toto statements to `FILE`, a line each")
 	return c
+}
+
+// possible are the patches that this kernel can enforce; the others are named.
+func (a app) possible() ([]*shield.Patch, error) {
+	list, err := patches(nil)
+	if err != nil {
+		return nil, err
+	}
+	var out []*shield.Patch
+	for _, p := range list {
+		row := p.Describe(shield.Facts{})
+		if row.Possible {
+			out = append(out, p)
+			continue
+		}
+		fmt.Fprintf(a.stderr, "not tried: %s: %s\n", p.ID, row.Lack)
+	}
+	if len(out) == 0 {
+		return nil, hinted{errors.New("no patch can be in force here"), "run as root"}
+	}
+	return out, nil
 }
 
 func (a app) shieldTest(c *cobra.Command, list []*shield.Patch, o prove.Options, statement string) error {

@@ -143,6 +143,15 @@ func (g *guardRules) DecodeNode(r *yamlread.Reader, n ast.Node, what string) {
 // maxRules of one guard in one patch; all patches together have 32.
 const maxRules = 8
 
+// Tier is the highest that one of its guards needs.
+func (p *Patch) Tier() guards.Tier {
+	t := guards.TierA
+	for _, g := range p.Guards {
+		t = max(t, g.guard.Tier)
+	}
+	return t
+}
+
 func guardOf(name string) (guards.Guard, bool) {
 	list := all.Guards()
 	i := slices.IndexFunc(list, func(g guards.Guard) bool { return g.Name == name })

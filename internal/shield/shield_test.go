@@ -29,11 +29,11 @@ affects:
   packages: [{names: [lock], ranges: [{from: "1.0", before: 1.2.3}]}]
 guards:
   - sysctl:
-      - {by: [host], keys: ["kernel.msg*"], except: [kernel.msgmnb], has: "+="}
+      - {by: [host], keys: ["kernel.msg*"], except: [kernel.msgmnb], begins: "+="}
 limits: none
 retires: never
 options: [{name: nothing, blocks: nothing, breaks: nothing}]
-blocks: [{name: a, as: host, do: sysctl.write, with: {key: kernel.msgmax, value: 1+1}}]
+blocks: [{name: a, as: host, do: sysctl.write, with: {key: kernel.msgmax, value: +1}}]
 allows: [{name: b, as: host, do: sysctl.write, with: {key: kernel.msgmax, value: SAME}}]
 `
 
@@ -52,8 +52,8 @@ func TestParseErrors(t *testing.T) {
 		{"- sysctl:", "- sysctrl:", "8:5: unknown guard \"sysctrl\"\nhint: did you mean sysctl?"},
 		{"by: [host]", "by: [hots]", "9:15: by: unknown writer \"hots\"\nhint: did you mean host?"},
 		{"by: [host]", "by: [runtime]", "9:9: by: runtime and runtimes belong together"},
-		{"has: \"+=\"", "has: \"é\"", "has: only ASCII"},
-		{"has: \"+=\"", "hsa: x", "unknown key \"hsa\" in rule of guard sysctl\nhint: did you mean has?"},
+		{"begins: \"+=\"", "begins: \"é\"", "begins: only ASCII"},
+		{"begins: \"+=\"", "begnis: x", "unknown key \"begnis\" in rule of guard sysctl\nhint: did you mean begins?"},
 		{`["kernel.msg*"]`, `["ker*el"]`, `key "ker*el"`},
 		{"do: sysctl.write", "do: sysctl.wirte", "13:10: unknown act \"sysctl.wirte\""},
 		{"as: host", "as: hosts", "as: unknown word \"hosts\""},
@@ -147,13 +147,13 @@ func TestModes(t *testing.T) {
 	var refused []bool
 	go func() {
 		defer cancel()
-		// What the kernel itself makes of 1+1 is its own affair: EINVAL.
-		refused = append(refused, write("msgmax", "1+1"), write("msgmnb", "1+1"), write("msgmax", string(old)))
+		// What the kernel itself makes of +1 is its own affair: EINVAL.
+		refused = append(refused, write("msgmax", "+1"), write("msgmnb", "+1"), write("msgmax", string(old)))
 		for _, m := range []guards.Mode{guards.Observe, guards.Off} {
 			if err := s.SetMode(p.ID, m); err != nil {
 				t.Error(err)
 			}
-			refused = append(refused, write("msgmax", "1+1"))
+			refused = append(refused, write("msgmax", "+1"))
 		}
 		time.Sleep(20 * time.Millisecond)
 	}()
@@ -167,7 +167,7 @@ func TestModes(t *testing.T) {
 			mode, _ := e.Fields.Get("mode")
 			modes = append(modes, mode.Text)
 			if d.Refused != (mode.Text == "enforce") || d.Rule != "shield/CVE-2099-0001" || d.Severity != esclusa.SeverityHigh ||
-				!strings.Contains(d.Message, "name kernel.msgmax, value 1+1") {
+				!strings.Contains(d.Message, "name kernel.msgmax, value +1") {
 				t.Errorf("%+v", d)
 			}
 		})

@@ -129,6 +129,25 @@ static __always_inline u32 guard_mode(u32 i, u32 by, u32 runtimes)
 	return r->by & guard_whole(by, runtimes >> (i & 31) & 1) ? r->mode : GUARD_OFF;
 }
 
+/*
+ * The strongest mode of the rules in a mask, and its rule. Unrolled: the end of
+ * a loop may fall through to its head, which verifiers before 6.3 refuse.
+ */
+static __always_inline u32 guard_strongest(u32 rules, u32 by, u32 runtimes, u32 *rule)
+{
+	u32 mode = GUARD_OFF;
+
+#pragma unroll
+	for (u32 i = 0; i < GUARD_RULES; i++) {
+		u32 m = rules >> i & 1 ? guard_mode(i, by, runtimes) : GUARD_OFF;
+		if (m > mode) {
+			mode = m;
+			*rule = i;
+		}
+	}
+	return mode;
+}
+
 /* Counts a lawful use; key is as the guard's table has it. */
 static __always_inline void guard_use(void *uses, void *key)
 {

@@ -1,7 +1,10 @@
 package prove_test
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,7 +18,7 @@ import (
 // abuse, and live as they always do.
 func TestContainers(t *testing.T) {
 	kerneltest.Needs(t)
-	s, err := shield.New(patches(t), func(*shield.Patch) guards.Mode { return guards.Enforce })
+	s, err := shield.New(possible(t), func(*shield.Patch) guards.Mode { return guards.Enforce })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,8 +41,8 @@ func TestContainers(t *testing.T) {
 		want    string // with the guards
 		without string
 	}{
-		{"handler", kerneltest.Container{Capabilities: admin}, mount + "echo '|/bin/false' > /tmp/p/sys/kernel/core_pattern && echo done", "not permitted", "done"},
-		{"handler-hostpid", kerneltest.Container{Capabilities: admin, Host: []string{"pid"}}, mount + "echo '|/bin/false' > /tmp/p/sys/kernel/core_pattern && echo done", "not permitted", "done"},
+		{"handler", kerneltest.Container{Capabilities: admin}, mount + "echo '|/bin/false' >/tmp/v; cat /tmp/v >/tmp/p/sys/kernel/core_pattern && echo done", "not permitted", "done"},
+		{"handler-hostpid", kerneltest.Container{Capabilities: admin, Host: []string{"pid"}}, mount + "echo '|/bin/false' >/tmp/v; cat /tmp/v >/tmp/p/sys/kernel/core_pattern && echo done", "not permitted", "done"},
 		{"names", kerneltest.Container{Capabilities: admin}, mount + "echo core.%p > /tmp/p/sys/kernel/core_pattern && echo done", "done", "done"},
 		{"settings", kerneltest.Container{Sysctls: map[string]string{
 			"kernel.shm_rmid_forced": "1", "kernel.msgmax": "65536", "net.ipv4.ip_local_port_range": "10000 65000", "net.ipv4.ip_unprivileged_port_start": "0",
@@ -59,5 +62,38 @@ func TestContainers(t *testing.T) {
 				t.Errorf("with the guards: %q", out)
 			}
 		})
+	}
+}
+
+// TestHost: the host's own sysctl(8) applies a file of its settings, the crash
+// handler among them, with all patches in force.
+func TestHost(t *testing.T) {
+	kerneltest.Needs(t)
+	if _, err := exec.LookPath("sysctl"); err != nil {
+		t.Skip("needs procps")
+	}
+	s, err := shield.New(possible(t), func(*shield.Patch) guards.Mode { return guards.Enforce })
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := kernel.Load(shield.Alone(), s.Objects()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	var file strings.Builder
+	for _, key := range []string{"kernel.core_pattern", "kernel.pid_max", "kernel.msgmax", "vm.swappiness", "fs.file-max", "net.ipv4.ip_forward"} {
+		v, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(key, ".", "/"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&file, "%s = %s", key, v)
+	}
+	name := filepath.Join(t.TempDir(), "host.conf")
+	if err := os.WriteFile(name, []byte(file.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("sysctl", "-p", name).CombinedOutput(); err != nil || strings.Contains(string(out), "ermission") {
+		t.Errorf("%v: %s", err, out)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/esclusa/esclusa/content"
 	"github.com/esclusa/esclusa/internal/shield"
+	"github.com/esclusa/esclusa/internal/shield/guards"
 	"github.com/esclusa/esclusa/internal/shield/prove"
 )
 
@@ -33,6 +34,19 @@ func self(t *testing.T) prove.Actor {
 	return prove.Actor{Path: path, Args: []string{"esclusa", "act"}}
 }
 
+// possible are the patches that this kernel can enforce.
+func possible(t *testing.T) (list []*shield.Patch) {
+	t.Helper()
+	for _, p := range patches(t) {
+		if row := p.Describe(shield.Facts{}); row.Possible {
+			list = append(list, p)
+		} else if p.Tier() == guards.TierA {
+			t.Errorf("%s: %s", p.ID, row.Lack)
+		}
+	}
+	return list
+}
+
 func patches(t *testing.T) []*shield.Patch {
 	t.Helper()
 	dir, err := fs.Sub(content.Patches, "patches")
@@ -53,6 +67,10 @@ func TestPatches(t *testing.T) {
 			results, err := prove.Run(t.Context(), p, self(t), prove.Options{Baseline: true})
 			if errors.Is(err, os.ErrPermission) && os.Getuid() != 0 {
 				t.Skip("needs root")
+			}
+			// Enforcement that cannot be had is an error, and nothing was tried.
+			if err != nil && p.Tier() == guards.TierB && len(results) == 0 {
+				t.Skip("needs BPF as a security module: ", err)
 			}
 			if err != nil {
 				t.Fatal(err)

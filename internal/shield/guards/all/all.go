@@ -3,11 +3,12 @@ package all
 
 import (
 	"github.com/esclusa/esclusa/internal/shield/guards"
+	"github.com/esclusa/esclusa/internal/shield/guards/socket"
 	"github.com/esclusa/esclusa/internal/shield/guards/sockopt"
 	"github.com/esclusa/esclusa/internal/shield/guards/sysctl"
 )
 
 // Guards returns every guard.
 func Guards() []guards.Guard {
-	return []guards.Guard{sysctl.New(), sockopt.New()}
+	return []guards.Guard{sysctl.New(), sockopt.New(), socket.New()}
 }

@@ -40,7 +40,7 @@ int guard_sockopt(struct bpf_sockopt *c)
 {
 	struct task_struct *t = (void *)bpf_get_current_task();
 	struct guard_sockopt_record r = {};
-	u32 mode = GUARD_OFF, runtimes = 0;
+	u32 mode, runtimes = 0;
 
 	r.use.key.level = c->level;
 	r.use.key.name = c->optname;
@@ -53,15 +53,7 @@ int guard_sockopt(struct bpf_sockopt *c)
 	if (!rules)
 		return 1;
 	r.use.by = guard_by(t, &runtimes);
-	for (u32 i = 0; i < GUARD_RULES; i++) {
-		if (!(*rules >> i & 1))
-			continue;
-		u32 m = guard_mode(i, r.use.by, runtimes);
-		if (m > mode) {
-			mode = m;
-			r.g.rule = i;
-		}
-	}
+	mode = guard_strongest(*rules, r.use.by, runtimes, &r.g.rule);
 	r.use.by = guard_whole(r.use.by, runtimes);
 	if (mode == GUARD_OFF) {
 		guard_use(&sockopt_uses, &r.use);

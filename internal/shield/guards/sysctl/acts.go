@@ -37,7 +37,7 @@ func acts() map[string]func(map[string]string) error {
 	}
 }
 
-// Same stands for the value that a key has: a lawful write that changes nothing.
+// same stands for the value that a key has: a lawful write that changes nothing.
 const same = "SAME"
 
 // write writes by one of the names that a file of /proc/sys can have.

@@ -9,6 +9,7 @@
 
 #define KEY 96
 #define VALUE 128 /* core_pattern takes no more */
+#define EINVAL 22
 
 /* Longest prefix first; the key of the whole name is its search. */
 struct sysctl_key {
@@ -23,10 +24,9 @@ struct {
 	__type(value, u32); /* the rules that look at it */
 } sysctl_keys SEC(".maps");
 
-/* What a value must be to hit: sets of ASCII characters, empty for any. */
+/* What a value must begin with to hit: a set of ASCII characters, empty for any. */
 struct sysctl_value {
-	u64 first[2]; /* it begins with one of these */
-	u64 any[2];   /* it has one of these */
+	u64 begins[2];
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -58,18 +58,15 @@ ESC_RECORD(guard_sysctl_record);
 /*
  * Does the value hit? One that is not known hits: what is written behind the
  * beginning of the file is put together with what stands there (an attacker
- * would write the program of a pipe behind the host's own '|'), and what is
- * longer than the buffer was not seen whole.
+ * would write the program of a pipe behind the host's own '|').
  */
-static __always_inline bool hits(u32 i, u64 first[2], u64 any[2], bool whole)
+static __always_inline bool hits(u32 i, u8 first, bool known)
 {
 	struct sysctl_value *v = bpf_map_lookup_elem(&sysctl_values, &i);
 
-	if (!v)
+	if (!v || !known || !(v->begins[0] | v->begins[1]))
 		return true;
-	if (!(v->first[0] | v->first[1] | v->any[0] | v->any[1]) || !whole)
-		return true;
-	return (v->first[0] & first[0]) | (v->first[1] & first[1]) | (v->any[0] & any[0]) | (v->any[1] & any[1]);
+	return first < 128 && v->begins[first >> 6 & 1] >> (first & 63) & 1;
 }
 
 SEC("cgroup/sysctl")
@@ -77,7 +74,6 @@ int guard_sysctl(struct bpf_sysctl *c)
 {
 	struct task_struct *t = (void *)bpf_get_current_task();
 	struct guard_sysctl_record r = {};
-	u64 first[2] = {}, any[2] = {};
 	u32 mode = GUARD_OFF, runtimes = 0;
 
 	if (!c->write)
@@ -90,25 +86,14 @@ int guard_sysctl(struct bpf_sysctl *c)
 	r.use.by = guard_by(t, &runtimes);
 
 	u32 *rules = bpf_map_lookup_elem(&sysctl_keys, &r.use.key);
-	if (rules && *rules) {
+	if (rules) {
+		/* A value that is cut is known as far as it is asked for. */
+		bool known = n != -EINVAL && !r.at;
+		u32 mask = *rules;
 #pragma unroll
-		for (int i = 0; i < VALUE; i++) {
-			u8 ch = r.value[i];
-			if (ch < 64)
-				any[0] |= 1ULL << ch;
-			else if (ch < 128)
-				any[1] |= 1ULL << (ch & 63);
-		}
-		u8 ch = r.value[0];
-		if (ch < 64)
-			first[0] = 1ULL << ch;
-		else if (ch < 128)
-			first[1] = 1ULL << (ch & 63);
 		for (u32 i = 0; i < GUARD_RULES; i++) {
-			if (!(*rules >> i & 1))
-				continue;
-			u32 m = guard_mode(i, r.use.by, runtimes);
-			if (m > mode && hits(i, first, any, n >= 0 && !r.at)) {
+			u32 m = mask >> i & 1 ? guard_mode(i, r.use.by, runtimes) : GUARD_OFF;
+			if (m > mode && hits(i, r.value[0], known)) {
 				mode = m;
 				r.g.rule = i;
 			}

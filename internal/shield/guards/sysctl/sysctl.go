@@ -34,7 +34,6 @@ type rule struct {
 	Keys     []string        `yaml:"keys,required" doc:"Keys as sysctl(8) writes them; a * at the end stands for any rest."`
 	Except   []string        `yaml:"except" doc:"Keys that are let pass; the longest match decides."`
 	Begins   characters      `yaml:"begins" doc:"Only a value that begins with one of these characters."`
-	Has      characters      `yaml:"has" doc:"Only a value with one of these characters."`
 }
 
 // Writers implements guards.Rule.
@@ -94,7 +93,7 @@ func arm(m guards.Maps, rules []guards.Rule) error {
 	}
 	for i, r := range rules {
 		r := r.(*rule)
-		if err := m["sysctl_values"].Put(uint32(i), [2]characters{r.Begins, r.Has}); err != nil {
+		if err := m["sysctl_values"].Put(uint32(i), r.Begins); err != nil {
 			return err
 		}
 	}

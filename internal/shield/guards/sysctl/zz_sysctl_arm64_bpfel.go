@@ -79,9 +79,8 @@ type sysctlSysctlUse struct {
 }
 
 type sysctlSysctlValue struct {
-	_     structs.HostLayout
-	First [2]uint64
-	Any   [2]uint64
+	_      structs.HostLayout
+	Begins [2]uint64
 }
 
 // Names of all BPF objects in the ELF.
