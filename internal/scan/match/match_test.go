@@ -145,16 +145,36 @@ func rows(out match.Output) []string {
 	return s
 }
 
-// TestRules: each rule with an attack and its benign twin.
-func TestRules(t *testing.T) {
+// ruleCase is advisories, packages, and the rows that they make.
+type ruleCase struct {
+	name string
+	recs []esclusa.Advisory
+	pkgs []esclusa.Package
+	want []string
+}
+
+func checkRules(t *testing.T, cases []ruleCase) {
+	t.Helper()
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			out := match.Match(match.Input{Packages: c.pkgs, Advisories: memory{list: c.recs, absent: "Hex", broken: "broken"}})
+			if d := cmp.Diff(c.want, rows(out)); d != "" {
+				t.Error(d)
+			}
+			for i := range out.Findings {
+				if out.Findings[i].Package == nil {
+					t.Error("a finding without its package")
+				}
+			}
+		})
+	}
+}
+
+// TestRulesOfDebian: source and binary packages, releases, epochs.
+func TestRulesOfDebian(t *testing.T) {
 	debian := func(v string) esclusa.Package { return distro(pkg("deb", "libssl3", v), "debian:12", "openssl", v) }
 	dsa := rec("DSA-1-1", "Debian:12", "openssl", "0 <3.0.11-1~deb12u2", upstream("CVE-2024-1", "CVE-2024-2"))
-	for _, c := range []struct {
-		name string
-		recs []esclusa.Advisory
-		pkgs []esclusa.Package
-		want []string
-	}{
+	checkRules(t, []ruleCase{
 		{
 			"a source's advisory hits its binary, one row for each CVE",
 			[]esclusa.Advisory{dsa},
@@ -192,7 +212,12 @@ func TestRules(t *testing.T) {
 			[]esclusa.Package{distro(pkg("deb", "x", "1"), "debian:jessie", "", ""), distro(pkg("deb", "x", "1"), "debian:stretch", "", "")},
 			[]string{"CVE-1 2"},
 		},
+	})
+}
 
+// TestRulesOfOthers: what other distributions name differently.
+func TestRulesOfOthers(t *testing.T) {
+	checkRules(t, []ruleCase{
 		{
 			"rpm: the binary's name",
 			[]esclusa.Advisory{rec("ALSA-1", "AlmaLinux:9", "openssl-libs", "0 <1:3.0.7-27.el9", upstream("CVE-3"))},
@@ -251,7 +276,12 @@ func TestRules(t *testing.T) {
 			[]esclusa.Package{distro(pkg("rpm", "libx1", "1-1"), "sles:15.5", "x", ""), distro(pkg("rpm", "libx1", "1-1"), "opensuse-leap:15.5", "x", ""), distro(pkg("rpm", "libx1", "1-1"), "sles:15.4", "x", "")},
 			[]string{"CVE-9 2-1", "CVE-10 3-1"},
 		},
+	})
+}
 
+// TestRulesOfModules: streams of the Red Hat family.
+func TestRulesOfModules(t *testing.T) {
+	checkRules(t, []ruleCase{
 		{
 			"a module's stream",
 			[]esclusa.Advisory{{ID: "ALSA-2", Summary: "Important: nodejs:18 security update", Upstream: []string{"CVE-11"}, Affected: []esclusa.Affected{
@@ -295,7 +325,12 @@ func TestRules(t *testing.T) {
 			},
 			[]string{"CVE-15 2-2.module+el8.6.0+15654+427eba2e.2", "CVE-15 2-2.module+el8.6.0+15654+427eba2e.2"},
 		},
+	})
+}
 
+// TestRulesOfRanges: intervals, lists, and both.
+func TestRulesOfRanges(t *testing.T) {
+	checkRules(t, []ruleCase{
 		{
 			"a range",
 			[]esclusa.Advisory{rec("GHSA-a", "npm", "x", "0 <1.2.0 2.0.0 <2.3.0")},
@@ -356,7 +391,12 @@ func TestRules(t *testing.T) {
 			[]esclusa.Package{pkg("golang", "stdlib", "1.22.0"), pkg("golang", "stdlib", "1.21.8")},
 			[]string{"GO-2 1.22.1"},
 		},
+	})
+}
 
+// TestRulesOfRecords: kinds of records, one row a flaw, and what cannot be judged.
+func TestRulesOfRecords(t *testing.T) {
+	checkRules(t, []ruleCase{
 		{
 			"withdrawn",
 			[]esclusa.Advisory{rec("GHSA-a", "npm", "x", "0", func(a *esclusa.Advisory) { a.Withdrawn = day("2024-01-01") })},
@@ -435,19 +475,7 @@ func TestRules(t *testing.T) {
 		{"unknown release", nil, []esclusa.Package{distro(pkg("apk", "a", "1"), "alpine:edge", "", "")}, []string{"gap system: apk packages of alpine"}},
 		{"no distribution", nil, []esclusa.Package{pkg("deb", "a", "1")}, []string{"gap system: deb packages"}},
 		{"a damaged record", nil, []esclusa.Package{pkg("npm", "broken", "1.0.0")}, []string{"gap item: advisories on broken"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			out := match.Match(match.Input{Packages: c.pkgs, Advisories: memory{list: c.recs, absent: "Hex", broken: "broken"}})
-			if d := cmp.Diff(c.want, rows(out)); d != "" {
-				t.Error(d)
-			}
-			for i := range out.Findings {
-				if out.Findings[i].Package == nil {
-					t.Error("a finding without its package")
-				}
-			}
-		})
-	}
+	})
 }
 
 func modular(name, version, stream string) esclusa.Package {

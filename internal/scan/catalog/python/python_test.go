@@ -217,14 +217,41 @@ func utf16LE(s string) []byte {
 	return b
 }
 
-func TestLocks(t *testing.T) {
+// lockCase is a lock file and its packages: all, those for development, and
+// the project's own.
+type lockCase struct {
+	path, text     string
+	all, dev, main []string
+	gaps           int
+}
+
+func checkLocks(t *testing.T, cases []lockCase) {
+	t.Helper()
 	dev := func(p esclusa.Package) bool { return p.Dev }
 	own := func(p esclusa.Package) bool { return p.Main }
-	for _, tc := range []struct {
-		path, text     string
-		all, dev, main []string
-		gaps           int
-	}{
+	for _, tc := range cases {
+		r, err := layertest.Read(t, declared{}, tc.path, 0o644, []byte(tc.text))
+		if err != nil {
+			t.Errorf("%s: %v", tc.path, err)
+			continue
+		}
+		for what, lists := range map[string][2][]string{
+			"all":  {tc.all, list(r.Packages)},
+			"dev":  {tc.dev, list(filter(r.Packages, dev))},
+			"main": {tc.main, list(filter(r.Packages, own))},
+		} {
+			if diff := cmp.Diff(lists[0], lists[1]); diff != "" {
+				t.Errorf("%s, %s:\n%s", tc.path, what, diff)
+			}
+		}
+		if len(r.Gaps) != tc.gaps {
+			t.Errorf("%s: gaps %v, want %d", tc.path, r.Gaps, tc.gaps)
+		}
+	}
+}
+
+func TestLocksWithGroups(t *testing.T) {
+	checkLocks(t, []lockCase{
 		{
 			path: "poetry.lock",
 			text: `
@@ -283,6 +310,11 @@ dependencies = [{ name = "b" }]
 			all: []string{"a 1", "app 0.1.0", "b 2", "d 4", "o 3"},
 			dev: []string{"d 4"}, main: []string{"app 0.1.0"},
 		},
+	})
+}
+
+func TestLocks(t *testing.T) {
+	checkLocks(t, []lockCase{
 		{
 			path: "pdm.lock",
 			text: `
@@ -323,25 +355,7 @@ directory = { path = "." }
 `,
 			all: []string{"a 1"}, gaps: 1,
 		},
-	} {
-		r, err := layertest.Read(t, declared{}, tc.path, 0o644, []byte(tc.text))
-		if err != nil {
-			t.Errorf("%s: %v", tc.path, err)
-			continue
-		}
-		for what, lists := range map[string][2][]string{
-			"all":  {tc.all, list(r.Packages)},
-			"dev":  {tc.dev, list(filter(r.Packages, dev))},
-			"main": {tc.main, list(filter(r.Packages, own))},
-		} {
-			if diff := cmp.Diff(lists[0], lists[1]); diff != "" {
-				t.Errorf("%s, %s:\n%s", tc.path, what, diff)
-			}
-		}
-		if len(r.Gaps) != tc.gaps {
-			t.Errorf("%s: gaps %v, want %d", tc.path, r.Gaps, tc.gaps)
-		}
-	}
+	})
 }
 
 func filter(pkgs []esclusa.Package, keep func(esclusa.Package) bool) []esclusa.Package {
