@@ -111,7 +111,7 @@ func (p *Patch) Judge(f Facts) (State, string) {
 }
 
 func (p *Patch) judgePackages(have []esclusa.Package) (State, string) {
-	state, why := NotAffected, "not installed as a package"
+	state, why := NotAffected, "no package of it is installed"
 	for _, a := range p.Affects.Packages {
 		for i := range have {
 			h := &have[i]

@@ -1,8 +1,10 @@
 package shield
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -32,7 +34,13 @@ func (p *Patch) Describe(f Facts) Row {
 	for _, g := range p.Guards {
 		r.Guards = append(r.Guards, fmt.Sprintf("%s (tier %s)", g.guard.Name, g.guard.Tier))
 	}
-	if err := p.try(); err != nil {
+	err := p.try()
+	switch {
+	case err == nil:
+	case p.Tier() == guards.TierB && errors.Is(err, os.ErrPermission):
+		r.Lack = "needs root, and BPF as a security module (lsm=…,bpf at boot, no lockdown)"
+		return r
+	default:
 		r.Lack = err.Error()
 		return r
 	}
