@@ -11,7 +11,6 @@ import (
 	"sync"
 
 	"github.com/esclusa/esclusa"
-	"golang.org/x/sync/semaphore"
 )
 
 // Limits bound what one layer may cost, whatever it states of itself.
@@ -40,10 +39,6 @@ const (
 	batchSize = 256 << 10
 	// batchFiles bounds a batch of empty files.
 	batchFiles = 1024
-	// Buffers of up to spareSize are used again, maxSpare of them: fresh ones
-	// cost a page fault for every 4 KB.
-	spareSize = 4 << 20
-	maxSpare  = 3
 )
 
 // Pool runs readers over the files of all layers that are being read. Layers
@@ -54,17 +49,14 @@ type Pool struct {
 	set    *Set
 	limits Limits
 	jobs   chan *batch
-	memory *semaphore.Weighted
+	large  buffers
 	spare  sync.Pool // of *batch with batchSize of room
 	wg     sync.WaitGroup
-
-	mu    sync.Mutex
-	large [][]byte // spare, with more room than batchSize
 }
 
 // NewPool starts the workers; Close ends them.
 func NewPool(set *Set, workers int, limits Limits) *Pool {
-	p := &Pool{set: set, limits: limits, jobs: make(chan *batch), memory: semaphore.NewWeighted(limits.Memory)}
+	p := &Pool{set: set, limits: limits, jobs: make(chan *batch), large: newBuffers(limits.Memory)}
 	p.spare.New = func() any { return &batch{data: make([]byte, 0, batchSize)} }
 	for range max(1, workers) {
 		p.wg.Go(p.work)
@@ -83,7 +75,7 @@ type batch struct {
 	data  []byte
 	files []member
 	into  *collector
-	held  int64 // bytes of Pool.memory
+	held  int64 // bytes of Pool.large; 0 is a batch of Pool.spare
 }
 
 type member struct {
@@ -99,58 +91,14 @@ func (p *Pool) get(ctx context.Context, size int64) (*batch, error) {
 	if size <= batchSize {
 		return p.spare.Get().(*batch), nil
 	}
-	held := min(size, p.limits.Memory)
-	if err := p.memory.Acquire(ctx, held); err != nil {
-		return nil, err
-	}
-	return &batch{data: p.take(int(size)), held: held}, nil
-}
-
-// take is the smallest spare buffer with room for size, or a new one.
-func (p *Pool) take(size int) []byte {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	best := -1
-	for i, b := range p.large {
-		if cap(b) >= size && (best < 0 || cap(b) < cap(p.large[best])) {
-			best = i
-		}
-	}
-	if best < 0 {
-		return make([]byte, 0, size)
-	}
-	b := p.large[best]
-	p.large = slices.Delete(p.large, best, best+1)
-	return b
-}
-
-// keep makes a buffer spare; the largest ones are kept, which fit more often.
-func (p *Pool) keep(b []byte) {
-	if cap(b) > spareSize {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.large) < maxSpare {
-		p.large = append(p.large, b[:0])
-		return
-	}
-	small := 0
-	for i := range p.large {
-		if cap(p.large[i]) < cap(p.large[small]) {
-			small = i
-		}
-	}
-	if cap(b) > cap(p.large[small]) {
-		p.large[small] = b[:0]
-	}
+	data, held, err := p.large.get(ctx, size)
+	return &batch{data: data, held: held}, err
 }
 
 func (p *Pool) put(b *batch) {
 	if b.held > 0 {
-		p.keep(b.data)
+		p.large.put(b.data, b.held)
 		b.data = nil
-		p.memory.Release(b.held)
 		return
 	}
 	b.data, b.files, b.into = b.data[:0], b.files[:0], nil
