@@ -5,8 +5,10 @@ import (
 	"compress/zlib"
 	"debug/elf"
 	"encoding/binary"
+	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -105,6 +107,35 @@ func TestAuditable(t *testing.T) {
 				t.Errorf("%v, 64 bits %t:\n%s", order, wide, diff)
 			}
 		}
+	}
+}
+
+// TestRealProgram reads a program that a compiler and a linker made, with the
+// section that cargo-auditable adds. (cargo itself is on no bare machine.)
+func TestRealProgram(t *testing.T) {
+	for _, tool := range []string{"gcc", "objcopy"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("%s is not installed (Debian package gcc)", tool)
+		}
+	}
+	dir := t.TempDir()
+	source, section, app := filepath.Join(dir, "a.c"), filepath.Join(dir, "section"), filepath.Join(dir, "app")
+	err := errors.Join(os.WriteFile(source, []byte("int main(void) { return 0; }\n"), 0o600), os.WriteFile(section, deflated(audit), 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"gcc", "-o", app, source}, {"objcopy", "--add-section", ".dep-v0=" + section, app}, {app}} {
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", args[0], err, out)
+		}
+	}
+	data, err := os.ReadFile(app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := layertest.Read(t, installed{}, "usr/bin/app", 0o755, data)
+	if err != nil || len(r.Packages) != 2 {
+		t.Errorf("%v, packages %v", err, r.Packages)
 	}
 }
 
