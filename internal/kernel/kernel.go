@@ -243,19 +243,6 @@ func unsupported(err error) bool {
 // Missing are the optional objects that could not be loaded, and why.
 func (s *Set) Missing() []Missing { return s.missing }
 
-// Map is a map of an object, by its name in C; nil when there is none.
-func (s *Set) Map(object, name string) *ebpf.Map {
-	if m := s.shared[name]; m != nil {
-		return m
-	}
-	for _, l := range s.loaded {
-		if l.name == object {
-			return l.coll.Maps[name]
-		}
-	}
-	return nil
-}
-
 // Close detaches everything.
 func (s *Set) Close() error {
 	var errs []error
