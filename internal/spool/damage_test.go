@@ -32,8 +32,8 @@ func small(t testing.TB, dir string) [lanes][]*segment {
 	return segs
 }
 
-// TestDamage: every byte of every file is changed in turn, and every file is cut
-// at every place. No record that is given is wrong, and all numbers are told.
+// TestDamage: bytes of every file are changed in turn, and every file is cut at
+// many places. No record that is given is wrong, and all numbers are told.
 func TestDamage(t *testing.T) {
 	dir := t.TempDir()
 	check := func(what string, at int) {
@@ -59,11 +59,14 @@ func TestDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 			for at := range good {
+				if at > 300 && at%5 != 0 { // headers whole, the rest in steps
+					continue
+				}
 				bad := bytes.Clone(good)
 				bad[at] ^= 0x41
 				write(t, name, bad)
 				check("change", at)
-				if at%7 == 0 {
+				if at%10 == 0 {
 					write(t, name, good[:at])
 					check("cut", at)
 				}

@@ -21,7 +21,7 @@ func (s *Spool) run() {
 			case <-s.wake:
 				timer.Reset(s.opts.Interval)
 			case <-s.stop:
-				s.flush()
+				s.flush(true)
 				return
 			}
 		}
@@ -29,24 +29,24 @@ func (s *Spool) run() {
 		case <-s.urgent:
 		case <-timer.C:
 		case <-s.stop:
-			s.flush()
+			s.flush(true)
 			return
 		}
 		timer.Stop()
-		stuck = s.flush()
+		stuck = s.flush(false)
 	}
 }
 
 // flush writes and syncs all that is pending, and says whether records that may
 // not be lost are still in memory. Each lane is settled as soon as it can be:
 // events never hold up the rest.
-func (s *Spool) flush() (stuck bool) {
+func (s *Spool) flush(last bool) (stuck bool) {
 	s.mu.Lock()
 	s.takes++
 	take, target := s.takes, s.issued
 	var work [lanes][]*batch
 	for l := range work {
-		work[l] = s.queues[l].take()
+		work[l] = s.queues[l].take(last)
 	}
 	s.mu.Unlock()
 	var failure error
@@ -62,6 +62,7 @@ func (s *Spool) flush() (stuck bool) {
 		switch {
 		case err == nil:
 			q.settled = target
+			q.told()
 		case lane(l) == laneEvents:
 			failure = fmt.Errorf("spool: write events: %w", err)
 			s.counts[Event][Unwritten] += q.lose(bs[n:])
@@ -73,7 +74,7 @@ func (s *Spool) flush() (stuck bool) {
 			q.settled = max(q.settled, bs[n].first-1)
 		}
 		s.settled = min(s.queues[laneKept].settled, s.queues[laneEvents].settled)
-		s.page.settle(s.settled)
+		s.page.settle(s.told())
 		if lane(l) == lanes-1 {
 			s.err = failure
 		}
@@ -82,4 +83,16 @@ func (s *Spool) flush() (stuck bool) {
 		s.mu.Unlock()
 	}
 	return stuck
+}
+
+// told is up to where the files tell everything: numbers that are lost and not
+// yet said to be are, to whoever comes after a kill, what was in memory.
+func (s *Spool) told() uint64 {
+	told := s.settled
+	for _, q := range s.queues {
+		if q.untold != 0 {
+			told = min(told, q.untold-1)
+		}
+	}
+	return told
 }

@@ -12,6 +12,7 @@ import (
 // The bounds of a frame: a reader believes no more than these, whoever wrote it.
 const (
 	headerSize    = 44
+	startSize     = headerSize + 16
 	maxFrame      = 16 << 20 // of a payload, stored and decompressed
 	maxRatio      = 256      // decompressed to stored; what shrinks more is stored as it is
 	minCompress   = 512      // below it compression gains nothing

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Boot names one boot of one machine: boot_id of random(4).
+// Boot names one boot of one machine: boot_id of random(4). It is never zero.
 type Boot [16]byte
 
 // ThisBoot is the boot that runs.
@@ -87,7 +87,7 @@ func readPage(dir string) (p pageState, ok bool) {
 	copy(p.boot[:], b[4:])
 	p.clean = b[pageClean] == 1
 	p.issued, p.settled = binary.LittleEndian.Uint64(b[pageIssued:]), binary.LittleEndian.Uint64(b[pageSettled:])
-	return p, p.issued < maxSeq/2 && p.settled <= p.issued
+	return p, p.boot != (Boot{}) && p.issued < maxSeq/2 && p.settled <= p.issued
 }
 
 // newPage replaces the state.

@@ -23,6 +23,7 @@ type queue struct {
 	pending int      // bytes of records here and at the writer
 	spare   []*batch
 
+	untold     uint64 // the lowest number that is lost and not said to be in a file; 0 for none
 	settled    uint64 // up to here everything is durable, or lost
 	lost       []span // accepted, and lost before they were durable
 	failed     error  // of the last flush, nil when it went well
@@ -71,6 +72,22 @@ func (q *queue) refuse(seq uint64, c Class) {
 		q.run.Class = Unclassed
 	}
 	q.run.To = seq
+	q.lower(seq)
+}
+
+// lower notes that a number is lost and that no file says so yet.
+func (q *queue) lower(seq uint64) {
+	if q.untold == 0 || seq < q.untold {
+		q.untold = seq
+	}
+}
+
+// told notes that the files say all that was taken for them.
+func (q *queue) told() {
+	q.debt, q.untold = Loss{}, 0
+	if q.run.Reason != 0 {
+		q.lower(q.run.From)
+	}
 }
 
 func (q *queue) endRun() {
@@ -80,9 +97,12 @@ func (q *queue) endRun() {
 	}
 }
 
-// take hands everything to the writer.
-func (q *queue) take() []*batch {
-	q.endRun()
+// take hands everything to the writer. Refused numbers alone are no reason to
+// write, unless it is the last time: a full spool must not grow by saying so.
+func (q *queue) take(last bool) []*batch {
+	if last || q.open != nil || len(q.full) > 0 {
+		q.endRun()
+	}
 	bs := q.full
 	if q.open != nil && q.open.entries > 0 {
 		bs = append(bs, q.open)
@@ -91,7 +111,6 @@ func (q *queue) take() []*batch {
 		first := &batch{}
 		first.loss(q.debt)
 		bs = append([]*batch{first}, bs...)
-		q.debt = Loss{}
 	}
 	q.full, q.open = nil, nil
 	return bs
@@ -123,6 +142,7 @@ func (q *queue) lose(bs []*batch) (records uint64) {
 	}
 	q.done(bs)
 	q.debt = Loss{From: s.from, To: s.to, Class: Event, Reason: Unwritten}
+	q.lower(s.from)
 	if len(q.lost) == 64 { // the two oldest become one: Sync may err on the safe side
 		q.lost[1].from = q.lost[0].from
 		q.lost = q.lost[1:]

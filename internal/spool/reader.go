@@ -39,10 +39,16 @@ type Reader struct {
 
 	floor  uint64 // events below it were dropped
 	acked  uint64 // of this boot
-	why    []Loss // explanations at or above next
+	why    []why  // explanations that reach next
 	told   bool   // that the loss at this boot's end is not exact
 	notice *Entry // what stands before everything else
 	last   view
+}
+
+// why is a lane's explanation.
+type why struct {
+	Loss
+	lane lane
 }
 
 // maxWhy bounds the explanations that are remembered; a writer makes a few.
@@ -176,10 +182,11 @@ func (r *Reader) step() (Entry, bool) {
 	}
 	for {
 		var at *laneReader
+		var of lane
 		for l := range r.lanes {
 			lr := &r.lanes[l]
 			if lr.fill() && lr.head.seq <= r.limit && (at == nil || lr.head.seq < at.head.seq) {
-				at = lr
+				at, of = lr, lane(l)
 			}
 			if lr.err != nil {
 				return Entry{}, false
@@ -199,7 +206,7 @@ func (r *Reader) step() (Entry, bool) {
 		switch {
 		case h.loss.Reason != 0:
 			at.has = false
-			if e, ok := r.explanation(h.loss); ok {
+			if e, ok := r.explanation(h.loss, of); ok {
 				return e, true
 			}
 		case h.seq < r.next:
@@ -217,11 +224,12 @@ func (r *Reader) step() (Entry, bool) {
 // explanation remembers why numbers are missing. It does not count: what is
 // missing is counted by the numbers alone. Only where it knows of more than
 // numbers does it become an entry itself.
-func (r *Reader) explanation(l Loss) (Entry, bool) {
+func (r *Reader) explanation(l Loss, of lane) (Entry, bool) {
 	r.tail = max(r.tail, l.To)
 	if l.To >= r.next && l.To >= l.From {
+		r.why = slices.DeleteFunc(r.why, func(w why) bool { return w.To < r.next })
 		if len(r.why) < maxWhy {
-			r.why = append(r.why, l)
+			r.why = append(r.why, why{l, of})
 		}
 		return Entry{}, false
 	}
@@ -237,7 +245,7 @@ func (r *Reader) explanation(l Loss) (Entry, bool) {
 // that have one reason.
 func (r *Reader) missing(end uint64) Entry {
 	l := Loss{From: r.next, To: end, Reason: Damaged}
-	r.why = slices.DeleteFunc(r.why, func(w Loss) bool { return w.To < r.next })
+	r.why = slices.DeleteFunc(r.why, func(w why) bool { return w.To < r.next })
 	switch {
 	case r.next <= r.acked:
 		l.To, l.Reason = min(end, r.acked), Released
@@ -249,15 +257,30 @@ func (r *Reader) missing(end uint64) Entry {
 	return Entry{Position: Position{r.boot, l.From}, Class: l.Class, Loss: &l}
 }
 
+// explain finds the reason of the first missing number, and how far it goes.
+// Each lane explains its own losses, over ranges in which the other lane may
+// have some too: where both speak the class is not known, and the reason is
+// that of what may not be dropped.
 func (r *Reader) explain(l *Loss) {
+	var said [lanes]Loss
 	for _, w := range r.why {
 		switch {
-		case w.From <= l.From:
-			l.To, l.Reason, l.Class, l.Inexact = min(l.To, w.To), w.Reason, w.Class, w.Inexact
-			return
-		case w.From <= l.To:
-			l.To = w.From - 1
+		case w.From > l.From:
+			l.To = min(l.To, w.From-1)
+		case said[w.lane].Reason == 0:
+			said[w.lane] = w.Loss
 		}
+	}
+	best, events := said[laneKept], said[laneEvents]
+	switch {
+	case best.Reason == 0:
+		best = events
+	case events.Reason != 0:
+		best.Class, best.To, best.Inexact = Unclassed, min(best.To, events.To), best.Inexact || events.Inexact
+	}
+	if best.Reason != 0 {
+		l.To, l.Reason, l.Class, l.Inexact = min(l.To, best.To), best.Reason, best.Class, best.Inexact
+		return
 	}
 	if floor := max(r.floor, r.lanes[laneEvents].floor); l.From < floor {
 		l.To, l.Reason, l.Class = min(l.To, floor-1), Dropped, Event
@@ -285,7 +308,7 @@ func (r *Reader) refresh() error {
 	if v.final && r.boot == v.boot {
 		r.tail = max(r.tail, v.limit)
 		if v.crashed.Reason != 0 {
-			r.explanation(v.crashed)
+			r.explanation(v.crashed, laneKept)
 		}
 	}
 	r.acked, r.floor = 0, 0
@@ -298,7 +321,7 @@ func (r *Reader) refresh() error {
 
 // feed hands files that are new to the lanes.
 func (r *Reader) feed(v view) {
-	taken := r.taken
+	taken, dropped := r.taken, true
 	for l := range r.lanes {
 		lr := &r.lanes[l]
 		lr.dry, lr.limit = false, r.limit
@@ -306,8 +329,8 @@ func (r *Reader) feed(v view) {
 			if g.boot != r.boot {
 				continue
 			}
-			if lane(l) == laneEvents && r.floor == 0 {
-				r.floor = g.first
+			if lane(l) == laneEvents && dropped { // up to the first file that is no stub
+				r.floor, dropped = g.first, g.stub()
 			}
 			if g.serial > r.taken {
 				lr.segs = append(lr.segs, g)

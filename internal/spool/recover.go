@@ -134,7 +134,7 @@ func (s *Spool) recover() error {
 	}
 	// What the last process lost is written before anything is settled above
 	// it. Should that fail, it is tried again like any flush.
-	if s.flush() {
+	if s.flush(true) {
 		s.signal(s.wake)
 	}
 	return nil
@@ -160,8 +160,12 @@ func (s *Spool) resume(now Boot, state pageState, known bool) {
 	}
 	for l := range s.queues {
 		s.queues[l].settled = s.settled
+		if lane(l) == laneEvents {
+			lost.Class = Event
+		}
 		if lost.From, lost.To = crashedFrom(top, lane(l), state, known), s.issued; lost.From <= lost.To && !(known && state.clean) {
 			s.queues[l].run = lost
+			s.queues[l].lower(lost.From)
 		}
 	}
 }
@@ -179,7 +183,7 @@ func (s *Spool) top(b Boot) (top [lanes]uint64) {
 }
 
 // crashedFrom is the first number that a crash may explain in a lane: above
-// what was settled, and above what the lane's files hold.
+// what the lane's files hold, and above what was settled and told.
 func crashedFrom(top [lanes]uint64, l lane, state pageState, known bool) uint64 {
 	if !known {
 		return max(top[laneKept], top[laneEvents]) + 1
@@ -201,16 +205,18 @@ func (s *Spool) endBoot(b Boot, state pageState, known bool) error {
 		if clean {
 			lost.From = issued + 1
 		}
-		if lane(l) == laneEvents && (clean || lost.From > issued) {
-			continue // the kept lane says how far the numbers went
+		if lane(l) == laneEvents {
+			if lost.Class = Event; clean || lost.From > issued {
+				continue // the kept lane says how far the numbers went
+			}
 		}
 		end := &batch{}
 		end.loss(lost)
 		if err := s.withRoom(func() error {
 			_, err := s.store.write(lane(l), []*batch{end})
 			return err
-		}); err != nil {
-			return err
+		}); err != nil && lane(l) == laneKept {
+			return err // of events it is said in the kept lane too, less well
 		}
 		s.store.mu.Lock()
 		s.store.abandon(lane(l))

@@ -1,18 +1,14 @@
 // Package spool is the one durable record: the same file on a node, on a server
-// and in an export. Records of four classes share one sequence per boot; what is
-// missing from it is told by the reader as a Loss, so that emitted = stored +
-// counted holds by construction, also after kill -9. It never interprets what
-// it stores, never blocks an Append on the disk, and never drops a detection,
-// an incident or an audit record that it accepted: events go first, oldest first.
+// and in an export. Records share one sequence per boot, and what is missing
+// from it the reader tells as a Loss: emitted = stored + counted, also after
+// kill -9. It never blocks an Append on the disk and never drops a detection,
+// incident or audit record that it took: events go first, oldest first. Start at
+// Open, Append, Sync and Reader; FORMAT.md says what is on disk. A server opens
+// with KeepEvents (its nodes hold what it refuses) and acknowledges after Sync.
 //
-// Start at Open, Append and Sync; Reader is the other side, and FORMAT.md says
-// what is on disk. A server opens with KeepEvents: its nodes hold what it
-// refuses, and its acknowledgement is Sync.
-//
-// The journal of responses is Journal: a durable map of open actions. respond
-// calls Put(id, action with its inverse) before it acts, Put again after it
-// verified, and Delete once the audit record is synced; after a restart it
-// finishes or reverts what Open still lists.
+// Journal is for responses: Put(id, action and inverse) before the act, Put
+// again when it is verified, Delete when it is undone or final and its audit
+// record is synced; after a restart, finish or revert all that Open lists.
 package spool
 
 import (

@@ -323,7 +323,11 @@ func fill(t *testing.T, s *Spool, c Class, size int) (taken int) {
 func TestFullOfKept(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, Options{Boot: bootA, MaxBytes: 128 << 10, BatchBytes: 4 << 10})
-	appendRange(t, s, 0, 3) // events, which have to go
+	for i := range 3 { // events, which have to go
+		if _, err := s.Append(Event, noise(i, 8<<10)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	taken := fill(t, s, Audit, 1000)
 	if taken < 100 || taken > 131 {
 		t.Errorf("%d audit records of 1000 bytes in 128 KiB", taken)
@@ -334,6 +338,9 @@ func TestFullOfKept(t *testing.T) {
 	a := readFolder(t, dir, Position{})[bootA]
 	if len(a.records)+sum(a.lost) != int(st.Settled) || st.Settled != st.Issued {
 		t.Errorf("%d stored, lost %v, settled %d of %d", len(a.records), a.lost, st.Settled, st.Issued)
+	}
+	if l := a.losses[0]; l.From != 1 || l.To != 3 || l.Reason != Dropped || l.Class != Event {
+		t.Errorf("the first events: %+v", l)
 	}
 	if stored := a.records[seq] != ""; stored != (err == nil) {
 		t.Errorf("stored %v, but Sync says %v", stored, err)

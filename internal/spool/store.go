@@ -50,7 +50,7 @@ func parseSegment(name string) (segment, bool) {
 	var err error
 	g.boot, err = ParseBoot(boot)
 	g.last = g.first - 1
-	return g, err == nil && g.first > 0 && g.first < maxSeq && g.name() == name
+	return g, err == nil && g.boot != (Boot{}) && g.first > 0 && g.first < maxSeq && g.name() == name
 }
 
 // listSegments returns the files of a folder, oldest first.
@@ -61,6 +61,11 @@ func listSegments(dir string) (segs [lanes][]*segment, err error) {
 	}
 	for _, n := range names {
 		if g, ok := parseSegment(n.Name()); ok && n.Type().IsRegular() {
+			info, err := n.Info()
+			if err != nil {
+				continue // removed meanwhile
+			}
+			g.size = info.Size()
 			segs[g.lane] = append(segs[g.lane], &g)
 		}
 	}
@@ -212,10 +217,14 @@ func (st *store) create(l lane, first uint64) error {
 	return nil
 }
 
-// room drops the oldest events until n bytes are within the bound.
+// room drops the oldest events until n bytes are within the bound. What is kept
+// was bounded by Append, but for the heads of frames.
 func (st *store) room(l lane, n int64) error {
 	for st.bytes.Load()+n > st.opts.MaxBytes {
 		oldest := st.oldest()
+		if oldest == nil && l == laneKept {
+			return nil
+		}
 		if oldest == nil || l == laneEvents && st.active[l] != nil && st.active[l].seg == oldest || !st.dropOldest() {
 			return errBound
 		}
@@ -250,11 +259,17 @@ func (st *store) abandon(l lane) {
 	a.f.Close()
 }
 
+// stub says that the file holds nothing: it stands for the events of its boot
+// that were all dropped, by the number with which it begins.
+func (g *segment) stub() bool { return g.records == 0 && g.size <= startSize }
+
 func (st *store) oldest() *segment {
-	if len(st.segs[laneEvents]) == 0 {
-		return nil
+	for _, g := range st.segs[laneEvents] {
+		if !g.stub() || st.active[laneEvents] != nil && st.active[laneEvents].seg == g {
+			return g
+		}
 	}
-	return st.segs[laneEvents][0]
+	return nil
 }
 
 // dropOldest removes the oldest file of events; false when there is none.
@@ -265,12 +280,39 @@ func (st *store) dropOldest() bool {
 	}
 	if a := st.active[laneEvents]; a != nil && a.seg == g {
 		st.abandon(laneEvents)
-		if g = st.oldest(); g == nil {
+		if g.size == 0 {
 			return true // nothing of it was durable: it is gone
 		}
 	}
 	st.dropped.Add(st.unacknowledged(g))
-	return st.remove(g, g.size)
+	last := !slices.ContainsFunc(st.segs[laneEvents], func(o *segment) bool { return o.boot == g.boot && o.serial > g.serial })
+	stubbed := last && st.putStub(g.boot, g.last+1) // before, if there is room for it
+	if !st.remove(g, g.size) {
+		return false
+	}
+	for _, older := range slices.Clone(st.segs[laneEvents]) {
+		if older.boot == g.boot && older.serial < g.serial {
+			st.remove(older, older.size) // a stub that says less
+		}
+	}
+	if last && !stubbed {
+		st.putStub(g.boot, g.last+1)
+	}
+	return true
+}
+
+// putStub makes a stub, if it can: without one a reader knows as well what is
+// missing, and does not know why.
+func (st *store) putStub(b Boot, first uint64) bool {
+	st.serial++
+	g := &segment{lane: laneEvents, serial: st.serial, boot: b, first: first, last: first - 1, size: startSize}
+	if os.WriteFile(st.path(g), appendStart(nil, b, first), 0o600) != nil {
+		os.Remove(st.path(g))
+		return false
+	}
+	st.grow(laneEvents, g.size)
+	st.segs[laneEvents] = append(st.segs[laneEvents], g)
+	return true
 }
 
 // remove takes a file of size bytes out of the folder.
