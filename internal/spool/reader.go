@@ -79,7 +79,10 @@ func (s *Spool) Reader(from Position) (*Reader, error) {
 		s.store.mu.Lock() // after the limit was taken: the files hold all up to it
 		defer s.store.mu.Unlock()
 		for l := range s.store.segs {
-			v.segs[l] = slices.Clone(s.store.segs[l])
+			for _, g := range s.store.segs[l] {
+				now := *g
+				v.segs[l] = append(v.segs[l], &now)
+			}
 		}
 		v.boot, v.acked = s.opts.Boot, s.store.acknowledged()
 		return v, nil
