@@ -90,7 +90,8 @@ func (s *Spool) Reader(from Position) (*Reader, error) {
 }
 
 // OpenReader reads a folder as it is; Next ends with io.EOF. Where a writer is
-// at work, it ends with what is durable.
+// at work, it ends before the first number that is not durable and not yet said
+// to be lost.
 func OpenReader(dir string, from Position) (*Reader, error) {
 	return newReader(from, dir, func() (v view, err error) {
 		v.final = !inUse(dir)

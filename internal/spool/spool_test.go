@@ -322,7 +322,8 @@ func fill(t *testing.T, s *Spool, c Class, size int) (taken int) {
 // bound, all that was taken stays, and an acknowledgement makes room.
 func TestFullOfKept(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, dir, Options{Boot: bootA, MaxBytes: 128 << 10, BatchBytes: 4 << 10})
+	o := Options{Boot: bootA, MaxBytes: 128 << 10, BatchBytes: 4 << 10}
+	s := open(t, dir, o)
 	for i := range 3 { // events, which have to go
 		if _, err := s.Append(Event, noise(i, 8<<10)); err != nil {
 			t.Fatal(err)
@@ -334,6 +335,7 @@ func TestFullOfKept(t *testing.T) {
 	}
 	seq, _ := s.Append(Event, []byte("too late"))
 	err := s.Sync(t.Context(), Event, seq)
+	closeSpool(t, s) // what was refused is said in a file at the latest now
 	st := s.Stats()
 	a := readFolder(t, dir, Position{})[bootA]
 	if len(a.records)+sum(a.lost) != int(st.Settled) || st.Settled != st.Issued {
@@ -345,6 +347,7 @@ func TestFullOfKept(t *testing.T) {
 	if stored := a.records[seq] != ""; stored != (err == nil) {
 		t.Errorf("stored %v, but Sync says %v", stored, err)
 	}
+	s = open(t, dir, o)
 	if err := s.Acknowledge(Position{bootA, st.Issued}); err != nil {
 		t.Fatal(err)
 	}
