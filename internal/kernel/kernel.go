@@ -243,19 +243,26 @@ func unsupported(err error) bool {
 // Missing are the optional objects that could not be loaded, and why.
 func (s *Set) Missing() []Missing { return s.missing }
 
-// Close detaches everything.
-func (s *Set) Close() error {
+// detach takes the programs out of the kernel; what they told is still there.
+func (s *Set) detach() error {
 	var errs []error
 	for _, l := range slices.Backward(s.links) {
 		errs = append(errs, l.Close())
 	}
+	s.links = nil
+	return errors.Join(errs...)
+}
+
+// Close takes everything out of the kernel.
+func (s *Set) Close() error {
+	errs := []error{s.detach()}
 	for _, l := range s.loaded {
 		l.coll.Close()
 	}
 	for _, m := range s.shared {
 		errs = append(errs, m.Close())
 	}
-	s.links, s.loaded, s.shared = nil, nil, nil
+	s.loaded, s.shared = nil, nil
 	return errors.Join(errs...)
 }
 

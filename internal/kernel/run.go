@@ -26,8 +26,8 @@ const (
 )
 
 // Run hands records to handle, on one goroutine and in the order of their
-// time: a process is made before it is seen to act. It ends when ctx does,
-// after what was waiting then.
+// time: a process is made before it is seen to act. When ctx ends it takes the
+// programs out of the kernel and hands over what they still had to tell.
 func (s *Set) Run(ctx context.Context, handle Handler) error {
 	r, err := s.open()
 	if err != nil {
@@ -56,6 +56,9 @@ func (s *Set) Run(ctx context.Context, handle Handler) error {
 		if poll = pollBusy; n == 0 {
 			poll = pollIdle
 		}
+	}
+	if err := s.detach(); err != nil {
+		return err
 	}
 	_, err = r.turn(bootTime(), handle)
 	return err

@@ -2,55 +2,51 @@ package watch
 
 import (
 	"github.com/esclusa/esclusa"
-	"github.com/esclusa/esclusa/internal/host"
 	"github.com/esclusa/esclusa/internal/watch/events"
 )
 
 // change is what a process became without anybody telling: an event that is
-// derived from two others.
+// derived from two others. A process gets other namespaces and ids by setns,
+// unshare or setuid; a hook on those calls the whole host would pay for. So
+// what it is at a fork, an exec and its end is compared with what it was known
+// to be: a change is told no later than its first consequence outside of it.
 type change struct {
 	kind   esclusa.EventKind
 	fields esclusa.Fields
 }
 
-// namespaces remembers which were seen, to tell one that is entered from one
-// that is made.
+// namespaces counts in which ones processes live, to tell one that is entered
+// from one that is made: the kernel gives the number of one that ended to the
+// next. One that is kept by a file alone (ip netns) is taken for a new one.
 type namespaces struct {
-	seen map[uint32]struct{}
+	live map[esclusa.Namespaces]int
 	host esclusa.Namespaces
 }
 
-// maxNamespaces bounds what is remembered; when it is reached, all is
-// forgotten, and for a while setns is called unshare.
-const maxNamespaces = 1 << 16
+// maxLive bounds the search: a container that lives in thousands of namespaces
+// does not slow the sensor, and setns is then called by the wrong name.
+const maxLive = 4096
 
-func (n *namespaces) add(ns *esclusa.Namespaces) {
-	if n.seen == nil || len(n.seen) > maxNamespaces {
-		n.seen = make(map[uint32]struct{}, 64)
+func (n *namespaces) enter(ns *esclusa.Namespaces) {
+	if n.live == nil {
+		n.live = map[esclusa.Namespaces]int{}
 	}
-	for _, id := range [...]uint32{ns.Mount, ns.PID, ns.Net, ns.User, ns.IPC, ns.UTS, ns.Cgroup} {
-		n.seen[id] = struct{}{}
+	n.live[*ns]++
+}
+
+func (n *namespaces) leave(ns *esclusa.Namespaces) {
+	if n.live[*ns]--; n.live[*ns] <= 0 {
+		delete(n.live, *ns)
 	}
 }
 
-// changes compares what a process was known to be with what it, or a child of
-// it, is now. A child has its parent's ids, capabilities and namespaces unless
-// clone(2) gave it new ones, and both may have got others by setns, unshare or
-// setuid since they were last seen. Without a hook on system calls, which the
-// whole host would pay for, this tells a change no later than its first
-// consequence outside the process.
-func (n *namespaces) changes(was *host.Process, is *esclusa.Process, cloned bool) (list []change) {
-	defer n.add(&is.NS)
-	if was == nil || was.NS == (esclusa.Namespaces{}) {
-		return nil
-	}
+// changes tells what is different. made is the word for namespaces in which
+// nobody lives yet; it is asked before they are entered.
+func (n *namespaces) changes(was, is *esclusa.Process, made string) (list []change) {
 	if was.NS != is.NS {
 		names, known, initial := n.differ(&was.NS, &is.NS)
-		op := "unshare"
-		switch {
-		case cloned:
-			op = "clone"
-		case known:
+		op := made
+		if known {
 			op = "setns"
 		}
 		list = append(list, change{esclusa.EventNamespace, esclusa.Fields{
@@ -60,33 +56,33 @@ func (n *namespaces) changes(was *host.Process, is *esclusa.Process, cloned bool
 	if a, b := &was.Creds, &is.Creds; *a != *b {
 		list = append(list, change{esclusa.EventCredential, esclusa.Fields{
 			esclusa.Number("oldUid", int64(a.UID)), esclusa.Number("oldEuid", int64(a.EUID)),
-			esclusa.List("gained", events.Capabilities(b.Effective&^a.Effective)),
+			esclusa.List("gained", events.Capabilities(b.Effective&^a.Effective)), esclusa.Text("oldExe", was.Exe),
 		}})
 	}
 	return list
 }
 
-// differ names the namespaces that changed, and says whether one of the new
-// ones was seen before, or is the host's.
+// numbers are the namespaces in the order in which differ names them.
+func numbers(n *esclusa.Namespaces) [7]uint32 {
+	return [7]uint32{n.Mount, n.PID, n.Net, n.User, n.IPC, n.UTS, n.Cgroup}
+}
+
+// differ names the kinds that changed, and says whether somebody lives in one
+// of the new ones, or it is the host's.
 func (n *namespaces) differ(a, b *esclusa.Namespaces) (names []string, known, initial bool) {
-	for _, k := range [...]struct {
-		name       string
-		a, b, host uint32
-	}{
-		{"mnt", a.Mount, b.Mount, n.host.Mount},
-		{"pid", a.PID, b.PID, n.host.PID},
-		{"net", a.Net, b.Net, n.host.Net},
-		{"user", a.User, b.User, n.host.User},
-		{"ipc", a.IPC, b.IPC, n.host.IPC},
-		{"uts", a.UTS, b.UTS, n.host.UTS},
-		{"cgroup", a.Cgroup, b.Cgroup, n.host.Cgroup},
-	} {
-		if k.a == k.b {
+	was, is, first := numbers(a), numbers(b), numbers(&n.host)
+	for i, name := range [...]string{"mnt", "pid", "net", "user", "ipc", "uts", "cgroup"} {
+		if was[i] == is[i] {
 			continue
 		}
-		names = append(names, k.name)
-		_, seen := n.seen[k.b]
-		known, initial = known || seen, initial || k.b == k.host
+		names = append(names, name)
+		initial = initial || is[i] == first[i]
+		if len(n.live) > maxLive {
+			continue
+		}
+		for other := range n.live {
+			known = known || numbers(&other)[i] == is[i]
+		}
 	}
 	return names, known, initial
 }

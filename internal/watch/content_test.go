@@ -65,18 +65,27 @@ func TestContentInContainers(t *testing.T) {
 		seen[f.Kind] = true
 	}
 	var trials []*trial
-	for _, r := range c.Rules.Rules() {
-		kinds := make([]esclusa.EventKind, len(r.Kinds))
-		for i, k := range r.Kinds {
-			kinds[i] = esclusa.EventKind(k)
-		}
+	add := func(name string, attacks, benign []rules.Example, kinds []esclusa.EventKind) {
 		blind := slices.IndexFunc(kinds, func(k esclusa.EventKind) bool { return !seen[k] })
-		for i := range r.Attacks {
-			trials = append(trials, plan(t, r.Name, true, i, &r.Attacks[i], kinds, blind))
+		for i := range attacks {
+			trials = append(trials, plan(t, name, true, i, &attacks[i], kinds, blind))
 		}
-		for i := range r.Benign {
-			trials = append(trials, plan(t, r.Name, false, i, &r.Benign[i], kinds, blind))
+		for i := range benign {
+			trials = append(trials, plan(t, name, false, i, &benign[i], kinds, blind))
 		}
+	}
+	for _, r := range c.Rules.Rules() {
+		add(r.Name, r.Attacks, r.Benign, eventKinds(r.Kinds))
+	}
+	for _, q := range c.Sequences.Sequences() {
+		var kinds []esclusa.EventKind
+		for _, step := range q.Steps {
+			kinds = append(kinds, eventKinds(step.Kinds)...)
+			if step.Rule != "" {
+				kinds = append(kinds, eventKinds(c.Rules.Rule(step.Rule).Kinds)...)
+			}
+		}
+		add(q.Name, q.Attacks, q.Benign, kinds)
 	}
 	trials = slices.DeleteFunc(trials, func(tr *trial) bool { return tr == nil })
 	tp := sense(t, watch.Config{Kernel: kernel.Options{}, Judges: []watch.Judge{c}}, func() {
@@ -119,6 +128,13 @@ func TestContentInContainers(t *testing.T) {
 	t.Logf("%d attacks detected, %d lawful twins silent", attacks, twins)
 }
 
+func eventKinds(list []rules.Kind) (kinds []esclusa.EventKind) {
+	for _, k := range list {
+		kinds = append(kinds, esclusa.EventKind(k))
+	}
+	return kinds
+}
+
 // plan makes a trial, or skips it by name.
 func plan(t *testing.T, rule string, attack bool, i int, x *rules.Example, kinds []esclusa.EventKind, blind int) *trial {
 	why := ""
@@ -127,6 +143,8 @@ func plan(t *testing.T, rule string, attack bool, i int, x *rules.Example, kinds
 		why = fmt.Sprintf("no event of kind %s yet", kinds[blind])
 	case x.Run == "":
 		why = "no commands: only its events are tried"
+	case strings.TrimSpace(x.Run) == "true":
+		why = "its commands do nothing: only its events are tried"
 	case lacks(x.Run) != "":
 		why = lacks(x.Run)
 	case slices.ContainsFunc(x.Needs, func(n string) bool { return n != "overlay" }):

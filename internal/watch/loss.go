@@ -1,16 +1,38 @@
 package watch
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"github.com/esclusa/esclusa"
-	"github.com/esclusa/esclusa/internal/kernel"
 )
+
+// countLosses reads the counters once a second.
+func (s *Sensor) countLosses(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := s.tellLosses(); err != nil {
+			return err
+		}
+	}
+}
 
 // tellLosses makes an event of each counter that grew. It is a gap on what is
 // detected around that time: what was lost may have been the other half.
-func (s *Sensor) tellLosses(now []kernel.Loss) {
+func (s *Sensor) tellLosses() error {
+	now, err := s.set.Losses()
+	if err != nil {
+		return err
+	}
+	s.counting.Lock()
+	defer s.counting.Unlock()
 	for _, l := range now {
 		key := l
 		key.Count = 0
@@ -25,10 +47,13 @@ func (s *Sensor) tellLosses(now []kernel.Loss) {
 		if c != nil {
 			where = "of container " + c.ID
 		}
-		s.gaps.add(at, esclusa.Gap{
+		gap := esclusa.Gap{
 			Scope: esclusa.GapSystem, What: fmt.Sprintf("%d %s events %s", n, l.Kind, where), Err: l.Reason.String(),
 			Hint: "give the sensor a larger ring or the container a larger budget (docs/watch.md)",
-		})
+		}
+		s.telling.Lock()
+		s.gaps.add(at, gap)
+		s.telling.Unlock()
 		e := &esclusa.Event{
 			Kind: esclusa.EventLoss, At: at.UTC(), Host: s.config.Name, Container: c,
 			Fields: esclusa.Fields{
@@ -37,6 +62,7 @@ func (s *Sensor) tellLosses(now []kernel.Loss) {
 		}
 		s.tell(e)
 	}
+	return nil
 }
 
 // recentGaps are what was lost in the last seconds.

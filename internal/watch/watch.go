@@ -12,8 +12,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -23,15 +24,16 @@ import (
 	"github.com/esclusa/esclusa/internal/watch/events"
 )
 
-// Judge looks at each event and tells what it recognises. It is called from
-// one goroutine, in the order of the events' time. The event itself is valid
+// Judge looks at each event and tells what it recognises. It is called for one
+// event at a time, in the order of their time but for those that took a while
+// to learn about. The event itself is valid
 // during the call; a copy of it may be kept.
 type Judge interface {
 	Judge(e *esclusa.Event, found func(esclusa.Detection))
 }
 
-// Sink takes what the sensor has to tell. Its methods are called from one
-// goroutine and may not wait. The event is valid during the call.
+// Sink takes what the sensor has to tell. Its methods are called one at a time
+// and may not wait. The event is valid during the call.
 type Sink interface {
 	Event(e *esclusa.Event)
 	Detection(d *esclusa.Detection)
@@ -55,12 +57,19 @@ type Sensor struct {
 	config Config
 	set    *kernel.Set
 	decode [32]*events.Family
-	seq    uint64
-	event  esclusa.Event // of the record at hand; reused
-	lost   map[kernel.Loss]uint64
-	stats  counters
-	gaps   recentGaps
+	event  esclusa.Event // of the record at hand
 	spaces namespaces
+	stats  counters
+	drift  chan *esclusa.Event // whose executable is being compared
+
+	// telling lets one event out at a time: most come from the reader, some
+	// from those who count losses and compare executables.
+	telling sync.Mutex
+	seq     uint64
+	gaps    recentGaps
+
+	counting sync.Mutex
+	lost     map[kernel.Loss]uint64 // told already, by all but the count
 }
 
 type counters struct{ records, events, detections, unread atomic.Uint64 }
@@ -75,7 +84,7 @@ type Stats struct {
 
 // Start puts the programs into the kernel and learns what runs already.
 func Start(c Config) (*Sensor, error) {
-	s := &Sensor{config: c, lost: map[kernel.Loss]uint64{}}
+	s := &Sensor{config: c, lost: map[kernel.Loss]uint64{}, drift: make(chan *esclusa.Event, maxDrift)}
 	objects := make([]kernel.Object, 0, len(c.Families)+len(c.Extra))
 	for i := range c.Families {
 		f := &c.Families[i]
@@ -91,9 +100,14 @@ func Start(c Config) (*Sensor, error) {
 		s.set.Close()
 		return nil, fmt.Errorf("learn what runs: %w", err)
 	}
+	// The host's namespaces are those of its first process; where that one may
+	// not be looked at, ours.
+	if p := c.Host.ByPID(int32(os.Getpid())); p != nil {
+		s.spaces.host = p.NS
+	}
 	for _, p := range c.Host.Processes() {
-		s.spaces.add(&p.NS)
-		if p.PID == 1 {
+		s.spaces.enter(&p.NS)
+		if p.PID == 1 && p.NS != (esclusa.Namespaces{}) {
 			s.spaces.host = p.NS
 		}
 	}
@@ -124,170 +138,14 @@ func (s *Sensor) Run(ctx context.Context) error {
 	defer s.set.Close()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.config.Host.Run(ctx) })
-	losses := make(chan []kernel.Loss, 1)
-	g.Go(func() error { return s.countLosses(ctx, losses) })
+	g.Go(func() error { return s.countLosses(ctx) })
 	g.Go(func() error {
-		return s.set.Run(ctx, func(h kernel.Head, rec []byte) {
-			select {
-			case l := <-losses:
-				s.tellLosses(l)
-			default:
-			}
-			s.take(h, rec)
-		})
-	})
-	err := g.Wait()
-	if l, lerr := s.set.Losses(); lerr == nil { // the last of them
-		s.tellLosses(l)
-	}
-	return err
-}
-
-// countLosses reads the counters once a second.
-func (s *Sensor) countLosses(ctx context.Context, out chan<- []kernel.Loss) error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		l, err := s.set.Losses()
-		if err != nil {
+		defer close(s.drift)
+		if err := s.set.Run(ctx, s.take); err != nil {
 			return err
 		}
-		select {
-		case out <- l:
-		default: // the last count was not yet taken; counters only grow
-		}
-	}
-}
-
-// take makes an event of a record.
-func (s *Sensor) take(h kernel.Head, rec []byte) {
-	s.stats.records.Add(1)
-	f := s.decode[h.Kind&31]
-	e := &s.event
-	*e = esclusa.Event{} // its fields are new each time: who keeps the event may keep them
-	e.Process.ProcessKey = h.Key()
-	if f == nil || f.Record != h.Kind {
-		s.unread(h, fmt.Errorf("nobody knows records of %s", h.Kind))
-		return
-	}
-	if err := f.Decode(rec, e); err != nil {
-		s.unread(h, err)
-		return
-	}
-	e.Kind = f.Kind
-	s.enrich(h, e)
-}
-
-// enrich tells the host's tables what happened, and the event who did it.
-func (s *Sensor) enrich(h kernel.Head, e *esclusa.Event) {
-	hs := s.config.Host
-	var (
-		p       *host.Process
-		derived []change
-	)
-	switch h.Kind {
-	case kernel.Cgroup:
-		path, _ := e.Fields.Get("path")
-		if gone, _ := e.Fields.Get("gone"); gone.Number != 0 {
-			hs.CgroupGone(h.Cgroup, h.Time)
-		} else {
-			hs.CgroupMade(h.Cgroup, path.Text, h.Key())
-		}
-		return
-	case kernel.Fork:
-		derived = s.spaces.changes(hs.Find(e.Process.Parent), &e.Process, h.Flags&events.Cloned != 0)
-		p = hs.Fork(&host.Fork{
-			Key: e.Process.ProcessKey, Parent: e.Process.Parent, Name: e.Process.Name,
-			Creds: e.Process.Creds, NS: e.Process.NS, Cgroup: h.Cgroup, At: h.Time,
-		})
-	case kernel.Exec:
-		x := &e.Process
-		derived = s.spaces.changes(hs.Find(x.ProcessKey), x, false)
-		p = hs.Exec(&host.Exec{
-			Key: x.ProcessKey, Parent: x.Parent, Name: x.Name, Exe: x.Exe, ExeSource: x.ExeSource, ExeDeleted: x.ExeDeleted,
-			Args: x.Args, ArgsCut: x.ArgsCut, Creds: x.Creds, NS: x.NS, Cgroup: h.Cgroup, At: h.Time,
-		})
-	case kernel.Exit:
-		derived = s.spaces.changes(hs.Find(h.Key()), &e.Process, false)
-		p = hs.Exit(h.Key(), h.Time)
-	default:
-		p = hs.Find(h.Key())
-	}
-	args, cut := e.Process.Args, e.Process.ArgsCut
-	s.about(h, e, p)
-	if h.Kind == kernel.Exec { // whole; the table may keep less
-		e.Process.Args, e.Process.ArgsCut = args, cut
-	}
-	s.tell(e)
-	for _, c := range derived {
-		e.Kind, e.Fields = c.kind, c.fields
-		s.tell(e)
-	}
-}
-
-// about fills in who did it and where.
-func (s *Sensor) about(h kernel.Head, e *esclusa.Event, p *host.Process) {
-	e.At, e.Host = s.config.Host.Wall(h.Time), s.config.Name
-	if p == nil {
-		c, known := s.config.Host.Container(h.Cgroup)
-		e.Container = c
-		s.gap(e, "process "+e.Process.ProcessKey.String(), "it began before the sensor and was gone when /proc was read")
-		if !known {
-			s.gap(e, "container of process "+e.Process.ProcessKey.String(), "its cgroup is not known")
-		}
-		return
-	}
-	e.Process, e.Ancestors = p.Process, p.Ancestors
-	if p.Incomplete {
-		s.gap(e, "ancestors of "+p.Name, "one of them was not seen being made")
-	}
-	c, known := p.Container()
-	if e.Container = c; !known {
-		s.gap(e, "container of "+p.Name, "its cgroup is not known")
-	}
-}
-
-// ofHost says that a process shares the host's mount and pid namespaces; a
-// process in others of its own may be a container that no runtime told of.
-func (s *Sensor) ofHost(e *esclusa.Event) bool {
-	h := &s.spaces.host
-	return len(e.Gaps) == 0 && e.Process.NS.Mount == h.Mount && e.Process.NS.PID == h.PID
-}
-
-func (s *Sensor) gap(e *esclusa.Event, what, why string) {
-	e.Gaps = append(e.Gaps, esclusa.Gap{Scope: esclusa.GapItem, What: what, Err: why})
-}
-
-// tell gives the event its number and hands it on. The processes of the host
-// are known for their containers' sake; what they do is told only when asked.
-func (s *Sensor) tell(e *esclusa.Event) {
-	if e.Container == nil && e.Kind != esclusa.EventLoss && e.Kind != esclusa.EventGuard && !s.config.Kernel.Host && s.ofHost(e) {
-		return
-	}
-	s.seq++
-	e.Seq = s.seq
-	s.stats.events.Add(1)
-	s.config.Sink.Event(e)
-	for _, j := range s.config.Judges {
-		j.Judge(e, func(d esclusa.Detection) {
-			s.stats.detections.Add(1)
-			d.Gaps = append(d.Gaps, s.gaps.at(e.At)...)
-			s.config.Sink.Detection(&d)
-		})
-	}
-}
-
-func (s *Sensor) unread(h kernel.Head, err error) {
-	s.stats.unread.Add(1)
-	e := &s.event
-	*e = esclusa.Event{Kind: esclusa.EventLoss}
-	e.Process.ProcessKey = h.Key()
-	e.Fields = append(e.Fields, esclusa.Text("kind", h.Kind.String()), esclusa.Text("reason", err.Error()), esclusa.Number("count", 1))
-	s.about(h, e, s.config.Host.Find(h.Key()))
-	s.tell(e)
+		return s.tellLosses() // the last: nothing is lost any more
+	})
+	g.Go(func() error { s.compare(); return nil })
+	return g.Wait()
 }

@@ -25,6 +25,8 @@ type Family struct {
 	// Process.ProcessKey are set. Families of processes (exec, fork) fill
 	// Process; the others fill Fields. The bytes may not be kept.
 	Decode func(rec []byte, e *esclusa.Event) error
+	// Creator, of forks alone, is who made the process, as it was at that moment.
+	Creator func(rec []byte, p *esclusa.Process) error
 	// Lost is what is not seen where this family cannot be loaded.
 	Lost string
 }
@@ -32,9 +34,6 @@ type Family struct {
 // ErrShort is a record with less in it than its own lengths say: of a
 // recording that was cut or changed.
 var ErrShort = errors.New("record is cut")
-
-// Cloned is the flag of a fork whose child got namespaces by clone(2) itself.
-const Cloned = 1
 
 // CString is the text before the first NUL.
 func CString(b []byte) string {

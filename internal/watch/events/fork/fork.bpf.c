@@ -4,16 +4,19 @@
 #include "process.h"
 
 struct fork_record {
-	struct esc_head head; /* of the child */
+	struct esc_head head;  /* of the child */
 	struct esc_facts facts;
+	/* Who called clone: not the parent where that one asked for CLONE_PARENT.
+	 * What it is now may differ from what it was when it was last seen. */
+	struct esc_facts creator;
+	u64 creator_start;
+	u32 creator_pid;
+	u32 pad;
 };
-
-#define ESC_FORK_CLONED 1 /* events.Cloned */
-
 ESC_RECORD(fork_record);
 
 SEC("tp_btf/sched_process_fork")
-int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child)
+int BPF_PROG(process_fork, struct task_struct *creator, struct task_struct *child)
 {
 	struct fork_record r = {};
 
@@ -21,10 +24,9 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 		return 0; /* a thread */
 	esc_head(&r.head, ESC_FORK, child);
 	esc_facts(&r.facts, child);
-	/* new namespaces by clone itself, as against those that the parent has */
-	if (BPF_CORE_READ(child, nsproxy) != BPF_CORE_READ(parent, nsproxy) ||
-	    BPF_CORE_READ(child, real_cred, user_ns) != BPF_CORE_READ(parent, real_cred, user_ns))
-		r.head.flags = ESC_FORK_CLONED;
+	esc_facts(&r.creator, creator);
+	r.creator_pid = BPF_CORE_READ(creator, tgid);
+	r.creator_start = BPF_CORE_READ(creator, group_leader, start_boottime);
 	esc_emit(&esc_process, &r, sizeof r);
 	return 0;
 }

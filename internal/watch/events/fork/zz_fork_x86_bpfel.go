@@ -60,6 +60,27 @@ type forkForkRecord struct {
 		CapEffective uint64
 		Comm         [16]int8
 	}
+	Creator struct {
+		_            structs.HostLayout
+		ParentStart  uint64
+		ParentPid    uint32
+		Uid          uint32
+		Gid          uint32
+		Euid         uint32
+		Egid         uint32
+		NsMnt        uint32
+		NsPid        uint32
+		NsNet        uint32
+		NsUser       uint32
+		NsIpc        uint32
+		NsUts        uint32
+		NsCgroup     uint32
+		CapEffective uint64
+		Comm         [16]int8
+	}
+	CreatorStart uint64
+	CreatorPid   uint32
+	Pad          uint32
 }
 
 // Names of all BPF objects in the ELF.
