@@ -100,7 +100,20 @@ func hostFacts() shield.Facts {
 		f.Kernel = unix.ByteSliceToString(u.Release[:])
 	}
 	f.Packages, f.Unread = hostPackages("/")
+	f.Program = hostProgram
 	return f
+}
+
+// hostProgram finds a program where a runtime is put by hand: not by PATH,
+// which says where the user's own are.
+func hostProgram(name string) (string, bool) {
+	for _, dir := range []string{"/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/bin", "/sbin", "/opt/bin", "/opt/" + name + "/bin"} {
+		path := filepath.Join(dir, name)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path, true
+		}
+	}
+	return "", false
 }
 
 func hostPackages(root string) ([]esclusa.Package, error) {

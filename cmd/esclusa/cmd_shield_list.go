@@ -27,7 +27,8 @@ func (a app) shieldListCommand() *cobra.Command {
 			if output == "json" {
 				return a.writeJSON(rows)
 			}
-			return shield.WriteRows(a.stdout, rows)
+			width, _ := a.terminal()
+			return shield.WriteRows(a.stdout, rows, width)
 		},
 	}
 	c.Flags().StringVarP(&output, "output", "o", "table", "`FORMAT`: table or json")

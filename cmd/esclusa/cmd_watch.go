@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -121,7 +122,7 @@ type teller interface {
 	Close() error
 }
 
-func (a app) teller(format string, events bool) (teller, error) {
+func (a app) teller(format string, events bool, failed func(error)) (teller, error) {
 	switch format {
 	case "table":
 		t := stream.NewText(a.stdout)
@@ -130,7 +131,7 @@ func (a app) teller(format string, events bool) (teller, error) {
 		return t, nil
 	case "json":
 		j := stream.NewJSON(a.stdout)
-		j.Events = events
+		j.Events, j.Failed = events, failed
 		return j, nil
 	}
 	return nil, usagef("table or json", "unknown format %q", format)
@@ -151,40 +152,42 @@ func (ts tellers) Detection(d *esclusa.Detection) {
 	}
 }
 
-// watch runs the sensor until it is interrupted.
-func (a app) watch(ctx context.Context, o *watchOptions) (err error) {
-	out, err := a.teller(o.output, o.events)
+// watch runs the sensor until it is interrupted. What can be wrong about the
+// command line is found out before anything is written or put into the kernel.
+func (a app) watch(ctx context.Context, o *watchOptions) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	start := a.nodeStart()
+	judge, err := o.content.read(start.Boot)
 	if err != nil {
 		return err
 	}
-	to, start := tellers{out}, a.nodeStart()
-	if j, ok := out.(*stream.JSON); ok {
-		j.Write(esclusa.NodeMessage{Start: &start})
+	out, err := a.teller(o.output, o.events, stop)
+	if err != nil {
+		return err
 	}
+	config, err := a.sensor(o, start.Host)
+	if err != nil {
+		return err
+	}
+	to := tellers{out}
 	if o.record != "" {
 		f, err := os.OpenFile(o.record, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		if err != nil {
 			return hinted{err, "a recording is never written over: choose another name"}
 		}
 		defer f.Close()
-		j := stream.NewJSON(f)
-		j.Events = true
-		j.Write(esclusa.NodeMessage{Start: &start})
-		to = append(to, j)
-	}
-	config, err := a.sensor(o, start.Host)
-	if err != nil {
-		return err
-	}
-	judge, err := o.content.read(start.Boot)
-	if err != nil {
-		return err
+		to = append(to, recorder(f, stop))
 	}
 	config.Sink, config.Judges = to, []watch.Judge{judge}
 	s, err := watch.Start(config)
 	if err != nil {
+		if o.record != "" {
+			os.Remove(o.record) // nothing is in it, and it would be in the way of the next try
+		}
 		return err
 	}
+	to.start(start)
 	for _, g := range s.Missing() {
 		fmt.Fprintf(a.stderr, "not seen on this kernel: %s\n", g.What)
 	}
@@ -192,13 +195,26 @@ func (a app) watch(ctx context.Context, o *watchOptions) (err error) {
 	err = s.Run(ctx)
 	a.tellGaps(judge.TakeGaps())
 	for _, t := range to {
-		if cerr := t.Close(); err == nil {
-			err = cerr
-		}
+		err = errors.Join(err, t.Close())
 	}
 	st := s.Stats()
 	fmt.Fprintf(a.stderr, "%d events, %d detections\n", st.Events, st.Detections)
 	return err
+}
+
+func recorder(f *os.File, failed func(error)) *stream.JSON {
+	j := stream.NewJSON(f)
+	j.Events, j.Failed = true, failed
+	return j
+}
+
+// start opens the streams.
+func (ts tellers) start(s esclusa.NodeStart) {
+	for _, t := range ts {
+		if j, ok := t.(*stream.JSON); ok {
+			j.Write(esclusa.NodeMessage{Start: &s})
+		}
+	}
 }
 
 func (a app) tellGaps(gaps []esclusa.Gap) {
@@ -239,7 +255,7 @@ so the answer is the same each time.`,
 		Example: `  esclusa watch replay incident.jsonl --judge --rules ./my-rules`,
 		Args:    args(1, "one recording"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			out, err := a.teller(output, events)
+			out, err := a.teller(output, events, nil)
 			if err != nil {
 				return err
 			}

@@ -116,7 +116,8 @@ func (a app) root() *cobra.Command {
 
   scan   what is in an image, what is wrong with it, what to do first
   gate   may it go to production, why, and what to change
-  watch  what containers do while they run`,
+  watch  what containers do while they run
+  shield guards on the kernel interfaces that unpatched bugs need`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       version(),

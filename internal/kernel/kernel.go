@@ -93,8 +93,13 @@ type loaded struct {
 // Load puts programs into the kernel and attaches them. Either all are in
 // force when it returns, or none.
 func Load(o Options, objects ...Object) (_ *Set, err error) {
-	if err := rlimit.RemoveMemlock(); err != nil { // needed before 5.11
-		return nil, fmt.Errorf("lift the limit of locked memory: %w", hint(err, "run as root"))
+	// The limit of locked memory counts before 5.11; to find that out takes the
+	// right to load a program, so that this is where a user without it learns so.
+	switch err := rlimit.RemoveMemlock(); {
+	case errors.Is(err, os.ErrPermission):
+		return nil, hint(fmt.Errorf("no right to put programs into the kernel: %w", os.ErrPermission), "run as root")
+	case err != nil:
+		return nil, fmt.Errorf("lift the limit of locked memory: %w", err)
 	}
 	s := &Set{shared: map[string]*ebpf.Map{}, cgroup: o.Cgroup}
 	defer func() {

@@ -76,6 +76,9 @@ type Facts struct {
 	// Packages are what is installed; Unread is why they are not known.
 	Packages []esclusa.Package
 	Unread   error
+	// Program looks for a program where programs are, and is nil when nobody
+	// did: one that no package brought has a version that nobody knows.
+	Program func(name string) (path string, ok bool)
 }
 
 // State says whether a host has a bug.
@@ -107,14 +110,14 @@ func (p *Patch) Judge(f Facts) (State, string) {
 	if f.Unread != nil {
 		return Unknown, "the packages of this host: " + f.Unread.Error()
 	}
-	return p.judgePackages(f.Packages)
+	return p.judgePackages(f)
 }
 
-func (p *Patch) judgePackages(have []esclusa.Package) (State, string) {
-	state, why := NotAffected, "no package of it is installed"
+func (p *Patch) judgePackages(f Facts) (State, string) {
+	why := ""
 	for _, a := range p.Affects.Packages {
-		for i := range have {
-			h := &have[i]
+		for i := range f.Packages {
+			h := &f.Packages[i]
 			if !slices.Contains(a.Names, h.Name) {
 				continue
 			}
@@ -128,5 +131,18 @@ func (p *Patch) judgePackages(have []esclusa.Package) (State, string) {
 			why = h.Name + " " + h.Version
 		}
 	}
-	return state, why
+	if why != "" {
+		return NotAffected, why
+	}
+	if f.Program == nil {
+		return Unknown, "no package of it is installed; nobody looked for programs without one"
+	}
+	for _, a := range p.Affects.Packages {
+		for _, name := range a.Names {
+			if path, ok := f.Program(name); ok {
+				return Unknown, "the version of " + path + ", which no package brought"
+			}
+		}
+	}
+	return NotAffected, "no package and no program of it is installed"
 }

@@ -1,6 +1,7 @@
 package shield
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -68,17 +69,36 @@ func Alone() kernel.Options {
 }
 
 // WriteRows writes the table of patches.
-func WriteRows(w io.Writer, rows []Row) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+func WriteRows(w io.Writer, rows []Row, width int) error {
+	var table bytes.Buffer
+	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "PATCH\tNAME\tTHIS HOST\tGUARD\tCAN ENFORCE")
 	for _, r := range rows {
 		can := "yes"
 		if !r.Possible {
-			can = "no: " + r.Lack
+			can = "no"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s (%s)\t%s\t%s\n", r.ID, dash(r.Name), r.State, r.Why, strings.Join(r.Guards, ", "), can)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", r.ID, dash(r.Name), r.State, strings.Join(r.Guards, ", "), can)
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	// The reasons stand below each row: beside it they would not fit.
+	var b strings.Builder
+	line := 0
+	for text := range strings.Lines(table.String()) {
+		b.WriteString(text)
+		if line++; line == 1 {
+			continue
+		}
+		r := &rows[line-2]
+		b.WriteString(fill(string(r.State)+": "+r.Why, "  ", width))
+		if !r.Possible {
+			b.WriteString(fill("cannot be in force here: "+r.Lack, "  ", width))
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 func dash(s string) string {
@@ -109,13 +129,14 @@ func (x *Explanation) Write(w io.Writer, width int) error {
 	var b strings.Builder
 	p := x.Patch
 	fmt.Fprintf(&b, "%s, %s\n\n%s\n", p.title(), p.Severity, fill(p.What, "  ", width))
-	fmt.Fprintf(&b, "  this host    %s (%s)\n", x.Row.State, x.Row.Why)
+	labelled(&b, "  this host    ", fmt.Sprintf("%s (%s)", x.Row.State, x.Row.Why), width)
 	can := "can be enforced here"
 	if !x.Row.Possible {
 		can = "cannot be in force here: " + x.Row.Lack
 	}
-	fmt.Fprintf(&b, "  guard        %s: %s\n", strings.Join(x.Row.Guards, ", "), can)
-	fmt.Fprintf(&b, "  retires when %s\n\nWhat can be done, and what it costs\n", p.Retires)
+	labelled(&b, "  guard        ", strings.Join(x.Row.Guards, ", ")+": "+can, width)
+	labelled(&b, "  retires when ", p.Retires, width)
+	b.WriteString("\nWhat can be done, and what it costs\n")
 	fmt.Fprintf(&b, "\n  1  this patch\n")
 	field(&b, "stops", names(p.Blocks), width)
 	field(&b, "allows", names(p.Allows), width)
@@ -125,7 +146,8 @@ func (x *Explanation) Write(w io.Writer, width int) error {
 	}
 	for i := range x.Options {
 		o := &x.Options[i]
-		fmt.Fprintf(&b, "\n  %d  %s\n", i+2, o.Name)
+		b.WriteString("\n")
+		labelled(&b, fmt.Sprintf("  %d  ", i+2), o.Name, width)
 		field(&b, "stops", o.Blocks, width)
 		field(&b, "breaks", o.Breaks, width)
 		if x.Seen != nil && o.Counted {
@@ -181,9 +203,14 @@ func names(cases []Case) string {
 	return strings.Join(out, "; ")
 }
 
+// labelled writes a label, and text beside and below that.
+func labelled(b *strings.Builder, label, text string, width int) {
+	blank := strings.Repeat(" ", len(label))
+	b.WriteString(label + strings.TrimPrefix(fill(text, blank, width), blank))
+}
+
 func field(b *strings.Builder, name, text string, width int) {
-	lines := fill(text, "             ", width)
-	fmt.Fprintf(b, "     %-8s%s\n", name, strings.TrimSpace(lines))
+	labelled(b, fmt.Sprintf("     %-8s", name), text, width)
 }
 
 // fill breaks a text at words.

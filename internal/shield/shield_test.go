@@ -100,14 +100,18 @@ func FuzzParse(f *testing.F) {
 func TestJudge(t *testing.T) {
 	p := parse(t)
 	lock := func(v string) []esclusa.Package { return []esclusa.Package{{Name: "lock", Version: v}} }
+	none := func(string) (string, bool) { return "", false }
+	byHand := func(name string) (string, bool) { return "/usr/local/bin/" + name, name == "lock" }
 	for _, tt := range []struct {
 		facts shield.Facts
 		want  shield.State
 	}{
 		{shield.Facts{Kernel: "5.4.9-amd64"}, shield.Affected},
-		{shield.Facts{Kernel: "5.4.10"}, shield.NotAffected},
+		{shield.Facts{Kernel: "5.4.10", Program: none}, shield.NotAffected},
+		{shield.Facts{Kernel: "5.4.10", Program: byHand}, shield.Unknown},
+		{shield.Facts{Kernel: "5.4.10"}, shield.Unknown}, // nobody looked
 		{shield.Facts{Kernel: "5.10.1"}, shield.Affected},
-		{shield.Facts{Kernel: "5.0"}, shield.NotAffected},
+		{shield.Facts{Kernel: "5.0", Program: none}, shield.NotAffected},
 		{shield.Facts{Kernel: "unreal"}, shield.Unknown},
 		{shield.Facts{Kernel: "6.1", Packages: lock("2:1.2.2-1+deb12u1")}, shield.Affected},
 		{shield.Facts{Kernel: "6.1", Packages: lock("1.2.3~0")}, shield.NotAffected},

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -64,34 +66,28 @@ func OK(results []Result) bool {
 	return len(results) > 0
 }
 
-// Table writes the results for people.
+// Table writes the results for people, 80 columns wide; who did a case is in
+// the statement.
 func Table(w io.Writer, p *shield.Patch, results []Result) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	baseline := false
-	for _, r := range results {
-		baseline = baseline || r.Without != ""
-	}
-	head := "\tCASE\tBY\tMUST\tDID\t"
+	baseline := slices.ContainsFunc(results, func(r Result) bool { return r.Without != "" })
+	head := "\tMUST\tDID\tCASE"
 	if baseline {
-		head = "\tCASE\tBY\tWITHOUT\tMUST\tDID\t"
+		head = "\tWITHOUT\tMUST\tDID\tCASE"
 	}
-	fmt.Fprintf(t, "%s %s\n%s\n", p.ID, p.Name, head)
+	fmt.Fprintf(t, "%s\n%s\n", strings.TrimSpace(p.ID+" "+p.Name), head)
 	for _, r := range results {
-		by := r.As
-		if r.Exe != "" {
-			by += " " + r.Exe
-		}
-		if baseline {
-			by += "\t" + r.Without
-		}
-		kind, mark := "allows", "ok"
+		kind := "allows"
 		if r.Blocks {
 			kind = "blocks"
 		}
-		if !r.OK {
-			mark = "WRONG: " + r.Why
+		if baseline {
+			kind += "\t" + r.Without
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", kind, r.Case, by, r.Want, r.Got, mark)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", kind, r.Want, r.Got, r.Case)
+		if !r.OK {
+			fmt.Fprintf(t, "  WRONG: %s\n", r.Why)
+		}
 	}
 	return t.Flush()
 }

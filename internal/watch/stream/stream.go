@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/esclusa/esclusa"
 )
@@ -24,16 +25,24 @@ const (
 // JSON writes one message a line. It may be used from several goroutines.
 type JSON struct {
 	Events bool // write events, too
+	// Failed is told the first error of writing, if it is not nil: a recording
+	// on a full disk must not go on as if it were one.
+	Failed func(error)
 
-	mu  sync.Mutex
-	out *bufio.Writer
-	err error
+	mu      sync.Mutex
+	out     *bufio.Writer
+	waiting bool // for a flush
+	err     error
 }
+
+// delay is how long an event may wait for others before it is written.
+const delay = 100 * time.Millisecond
 
 // NewJSON writes to w.
 func NewJSON(w io.Writer) *JSON { return &JSON{out: bufio.NewWriterSize(w, flushLen)} }
 
-// Write writes any message.
+// Write writes any message. Events are written within a tenth of a second, all
+// else at once.
 func (j *JSON) Write(m esclusa.NodeMessage) {
 	line, err := json.Marshal(m)
 	j.mu.Lock()
@@ -41,11 +50,32 @@ func (j *JSON) Write(m esclusa.NodeMessage) {
 	if err == nil {
 		_, err = j.out.Write(append(line, '\n'))
 	}
-	// What is bad must not wait in a buffer.
-	if err == nil && m.Event == nil {
+	switch {
+	case err != nil:
+	case m.Event == nil:
 		err = j.out.Flush()
+	case !j.waiting:
+		j.waiting = true
+		time.AfterFunc(delay, j.flush)
 	}
-	j.err = errors.Join(j.err, err)
+	j.fail(err)
+}
+
+func (j *JSON) flush() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.waiting = false
+	j.fail(j.out.Flush())
+}
+
+// fail keeps the first error. Its caller holds the lock.
+func (j *JSON) fail(err error) {
+	if err == nil || j.err != nil {
+		return
+	}
+	if j.err = err; j.Failed != nil {
+		j.Failed(err)
+	}
 }
 
 // Event implements watch.Sink.
@@ -60,9 +90,10 @@ func (j *JSON) Detection(d *esclusa.Detection) { j.Write(esclusa.NodeMessage{Det
 
 // Close writes what is left and tells the first error.
 func (j *JSON) Close() error {
+	j.flush()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return errors.Join(j.err, j.out.Flush())
+	return j.err
 }
 
 // Read hands each message of a recording to take, in order. An error names the

@@ -2,8 +2,11 @@ package stream_test
 
 import (
 	"bytes"
+	"errors"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -99,6 +102,54 @@ func TestJSONIsReadBack(t *testing.T) {
 	if diff := cmp.Diff([]esclusa.Detection{d}, detections); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// full is a disk that takes so many bytes.
+type full int
+
+func (f *full) Write(b []byte) (int, error) {
+	if *f -= full(len(b)); *f < 0 {
+		return 0, syscall.ENOSPC
+	}
+	return len(b), nil
+}
+
+// TestFull: who writes a recording to a disk that is full is told so once, and
+// at once.
+func TestFull(t *testing.T) {
+	room := full(4 << 10)
+	w := stream.NewJSON(&room)
+	w.Events = true
+	told := 0
+	w.Failed = func(err error) {
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Error(err)
+		}
+		told++
+	}
+	d := detection()
+	for range 100 {
+		w.Detection(&d)
+	}
+	if err := w.Close(); told != 1 || !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("told %d times; closed with %v", told, err)
+	}
+}
+
+// TestEventsAreWrittenSoon: who reads a pipe sees an event without another.
+func TestEventsAreWrittenSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		w := stream.NewJSON(&b)
+		w.Events = true
+		d := detection()
+		w.Event(&d.Events[0])
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if b.Len() == 0 {
+			t.Error("an event waits for ever")
+		}
+	})
 }
 
 func TestReadRefuses(t *testing.T) {

@@ -21,17 +21,36 @@ import (
 	"github.com/esclusa/esclusa/internal/truth"
 )
 
-func TestParseRecord(t *testing.T) {
-	affected := func(f esclusa.Affected) []esclusa.Affected {
-		f.Ecosystem, f.Name = "npm", "x"
-		return []esclusa.Affected{f}
+// pkg names the package that affected is about.
+const pkg = `"package":{"ecosystem":"npm","name":"x","purl":"pkg:npm/x"}`
+
+func affected(f esclusa.Affected) []esclusa.Affected {
+	f.Ecosystem, f.Name = "npm", "x"
+	return []esclusa.Affected{f}
+}
+
+type recordTest struct {
+	name, text string
+	want       esclusa.Advisory
+}
+
+func parseAll(t *testing.T, tests []recordTest) {
+	t.Helper()
+	for _, c := range tests {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := parse([]byte(c.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(c.want, *got); d != "" {
+				t.Errorf("-want +got:\n%s", d)
+			}
+		})
 	}
-	const pkg = `"package":{"ecosystem":"npm","name":"x","purl":"pkg:npm/x"}`
-	intro, fix := esclusa.RangeEvent{Introduced: "0"}, esclusa.RangeEvent{Fixed: "2.0.0"}
-	tests := []struct {
-		name, text string
-		want       esclusa.Advisory
-	}{
+}
+
+func TestParseRecord(t *testing.T) {
+	tests := []recordTest{
 		{"least", `{"id":"X-1"}`, esclusa.Advisory{ID: "X-1"}},
 		{
 			"dates", `{"id":"X-1","modified":"2024-01-02T03:04:05.678Z","published":"0001-01-01T00:00:00Z","withdrawn":"2024-01-02T05:00:00+02:00"}`,
@@ -52,18 +71,6 @@ func TestParseRecord(t *testing.T) {
 		},
 		{"word of the database", `{"id":"X-1","database_specific":{"severity":"MODERATE","cwe_ids":["CWE-1"]}}`, esclusa.Advisory{ID: "X-1", Severity: esclusa.SeverityMedium}},
 		{"word that is none", `{"id":"X-1","database_specific":{"severity":["HIGH"]}}`, esclusa.Advisory{ID: "X-1"}},
-		{
-			"ranges; commits are left out", `{"id":"X-1","affected":[{` + pkg + `,"ranges":[{"type":"GIT","repo":"r","events":[{"introduced":"0"}]},
-			{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"2.0.0"}]},{"type":"ECOSYSTEM","events":[{"introduced":"0","fixed":"2.0.0"},{"limit":"3"}]}],
-			"versions":["1.0.0"]}]}`,
-			esclusa.Advisory{ID: "X-1", Affected: affected(esclusa.Affected{
-				Versions: []string{"1.0.0"},
-				Ranges: []esclusa.Range{
-					{Type: "SEMVER", Events: []esclusa.RangeEvent{intro, fix}},
-					{Type: "ECOSYSTEM", Events: []esclusa.RangeEvent{intro, fix, {Limit: "3"}}},
-				},
-			})},
-		},
 		{"a repository is no package", `{"id":"X-1","affected":[{"ranges":[{"type":"GIT","events":[]}]}]}`, esclusa.Advisory{ID: "X-1"}},
 		{
 			"severity of one package", `{"id":"X-1","affected":[{` + pkg + `,"severity":[{"type":"CVSS_V3","score":"v3"}],"ecosystem_specific":{"urgency":"low"}}]}`,
@@ -80,6 +87,35 @@ func TestParseRecord(t *testing.T) {
 			})},
 		},
 		{"RustSec", `{"id":"X-1","affected":[{` + pkg + `,"database_specific":{"informational":"unsound"}}]}`, esclusa.Advisory{ID: "X-1", Informational: "unsound", Affected: affected(esclusa.Affected{})}},
+		{
+			"erratum", `{"id":"ALSA-2024:1","summary":"Important: kernel security update","related":["CVE-1","ALSA-2024:0"],
+			"references":[{"type":"REPORT","url":"https://example.org/bug"},{"type":"ADVISORY","url":"https://errata.example.org/ALSA-2024-1.html"}]}`,
+			esclusa.Advisory{ID: "ALSA-2024:1", Summary: "Important: kernel security update", Upstream: []string{"CVE-1"}, Severity: esclusa.SeverityHigh, URL: "https://errata.example.org/ALSA-2024-1.html"},
+		},
+		{"erratum that mends no flaw", `{"id":"ALBA-2024:1","summary":"tar bug fix update","related":[]}`, esclusa.Advisory{ID: "ALBA-2024:1", Summary: "tar bug fix update", Informational: "bugfix"}},
+		{"malicious", `{"id":"MAL-2024-1"}`, esclusa.Advisory{ID: "MAL-2024-1", Malicious: true, URL: "https://osv.dev/vulnerability/MAL-2024-1"}},
+		{"malicious by another name", `{"id":"PYSEC-1","aliases":["MAL-2024-1"]}`, esclusa.Advisory{ID: "PYSEC-1", Aliases: []string{"MAL-2024-1"}, Malicious: true}},
+		{"address of no page", `{"id":"X-1","references":[{"type":"ADVISORY","url":"javascript:alert(1)"},{"type":"WEB","url":"https://a\u0001b"}]}`, esclusa.Advisory{ID: "X-1"}},
+		{"escapes", `{"id":"X-1","summary":"\u00e9\ud83d\ude00\ud83d \"\\\/"}`, esclusa.Advisory{ID: "X-1", Summary: "é😀 \"\\/"}},
+	}
+	parseAll(t, tests)
+}
+
+func TestParseRecordRanges(t *testing.T) {
+	intro, fix := esclusa.RangeEvent{Introduced: "0"}, esclusa.RangeEvent{Fixed: "2.0.0"}
+	parseAll(t, []recordTest{
+		{
+			"ranges; commits are left out", `{"id":"X-1","affected":[{` + pkg + `,"ranges":[{"type":"GIT","repo":"r","events":[{"introduced":"0"}]},
+			{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"2.0.0"}]},{"type":"ECOSYSTEM","events":[{"introduced":"0","fixed":"2.0.0"},{"limit":"3"}]}],
+			"versions":["1.0.0"]}]}`,
+			esclusa.Advisory{ID: "X-1", Affected: affected(esclusa.Affected{
+				Versions: []string{"1.0.0"},
+				Ranges: []esclusa.Range{
+					{Type: "SEMVER", Events: []esclusa.RangeEvent{intro, fix}},
+					{Type: "ECOSYSTEM", Events: []esclusa.RangeEvent{intro, fix, {Limit: "3"}}},
+				},
+			})},
+		},
 		{
 			"a fix beside the range is shown", `{"id":"X-1","affected":[{` + pkg + `,"database_specific":{"first_patched_version":"1.0.1"},
 			"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"last_affected":"1.0.0"}]}]}]}`,
@@ -122,28 +158,7 @@ func TestParseRecord(t *testing.T) {
 				{Type: "ECOSYSTEM", Events: []esclusa.RangeEvent{intro}},
 			}})},
 		},
-		{
-			"erratum", `{"id":"ALSA-2024:1","summary":"Important: kernel security update","related":["CVE-1","ALSA-2024:0"],
-			"references":[{"type":"REPORT","url":"https://example.org/bug"},{"type":"ADVISORY","url":"https://errata.example.org/ALSA-2024-1.html"}]}`,
-			esclusa.Advisory{ID: "ALSA-2024:1", Summary: "Important: kernel security update", Upstream: []string{"CVE-1"}, Severity: esclusa.SeverityHigh, URL: "https://errata.example.org/ALSA-2024-1.html"},
-		},
-		{"erratum that mends no flaw", `{"id":"ALBA-2024:1","summary":"tar bug fix update","related":[]}`, esclusa.Advisory{ID: "ALBA-2024:1", Summary: "tar bug fix update", Informational: "bugfix"}},
-		{"malicious", `{"id":"MAL-2024-1"}`, esclusa.Advisory{ID: "MAL-2024-1", Malicious: true, URL: "https://osv.dev/vulnerability/MAL-2024-1"}},
-		{"malicious by another name", `{"id":"PYSEC-1","aliases":["MAL-2024-1"]}`, esclusa.Advisory{ID: "PYSEC-1", Aliases: []string{"MAL-2024-1"}, Malicious: true}},
-		{"address of no page", `{"id":"X-1","references":[{"type":"ADVISORY","url":"javascript:alert(1)"},{"type":"WEB","url":"https://a\u0001b"}]}`, esclusa.Advisory{ID: "X-1"}},
-		{"escapes", `{"id":"X-1","summary":"\u00e9\ud83d\ude00\ud83d \"\\\/"}`, esclusa.Advisory{ID: "X-1", Summary: "é😀 \"\\/"}},
-	}
-	for _, c := range tests {
-		t.Run(c.name, func(t *testing.T) {
-			got, err := parse([]byte(c.text))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if d := cmp.Diff(c.want, *got); d != "" {
-				t.Errorf("-want +got:\n%s", d)
-			}
-		})
-	}
+	})
 }
 
 func TestParseRecordErrors(t *testing.T) {
