@@ -60,7 +60,7 @@ struct esc_head {
 	u32 pid;    /* thread group */
 	u32 tid;
 	u32 mntns; /* which mount namespace: a container whose cgroup tells nothing */
-	u32 seq;   /* unused: records of one ring are in order */
+	u32 pad;
 };
 
 /* Keeps a record's type in the object, where bpf2go finds it for Go. */
@@ -186,7 +186,7 @@ static __always_inline void esc_head(struct esc_head *h, u16 kind, struct task_s
 	h->pid = BPF_CORE_READ(t, tgid);
 	h->tid = BPF_CORE_READ(t, pid);
 	h->mntns = BPF_CORE_READ(t, nsproxy, mnt_ns, ns.inum);
-	h->seq = 0;
+	h->pad = 0;
 }
 
 /* Is this task the sensor itself? Its own work is not news. */

@@ -53,7 +53,7 @@ type sockoptGuardSockoptRecord struct {
 			Pid    uint32
 			Tid    uint32
 			Mntns  uint32
-			Seq    uint32
+			Pad    uint32
 		}
 		Rule uint32
 		Mode uint32

@@ -33,7 +33,7 @@ type capabilityCapabilityRecord struct {
 		Pid    uint32
 		Tid    uint32
 		Mntns  uint32
-		Seq    uint32
+		Pad    uint32
 	}
 	Cap     uint32
 	Granted uint32

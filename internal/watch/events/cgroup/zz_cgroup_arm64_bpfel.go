@@ -26,7 +26,7 @@ type cgroupCgroupRecord struct {
 		Pid    uint32
 		Tid    uint32
 		Mntns  uint32
-		Seq    uint32
+		Pad    uint32
 	}
 	Gone    uint32
 	PathLen uint32

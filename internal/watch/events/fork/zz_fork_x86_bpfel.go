@@ -40,7 +40,7 @@ type forkForkRecord struct {
 		Pid    uint32
 		Tid    uint32
 		Mntns  uint32
-		Seq    uint32
+		Pad    uint32
 	}
 	Facts struct {
 		_            structs.HostLayout

@@ -40,7 +40,7 @@ type iouringIouringRecord struct {
 		Pid    uint32
 		Tid    uint32
 		Mntns  uint32
-		Seq    uint32
+		Pad    uint32
 	}
 	Flags   uint32
 	Entries uint32

@@ -40,7 +40,7 @@ type signalSignalRecord struct {
 		Pid    uint32
 		Tid    uint32
 		Mntns  uint32
-		Seq    uint32
+		Pad    uint32
 	}
 	TargetStart  uint64
 	TargetCgroup uint64

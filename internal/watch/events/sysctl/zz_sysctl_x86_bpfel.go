@@ -40,7 +40,7 @@ type sysctlSysctlRecord struct {
 		Pid    uint32
 		Tid    uint32
 		Mntns  uint32
-		Seq    uint32
+		Pad    uint32
 	}
 	Name     [64]int8
 	Value    [256]int8
