@@ -19,7 +19,7 @@ NEEDS := rpm:rpm rpmbuild:rpm db5.3_load:db5.3-util sqlite3:sqlite3 debian-distr
   runc:runc busybox:busybox-static podman:podman skopeo:skopeo buildah:buildah containerd:containerd dockerd:docker.io npm:npm python3:python3 gcc:gcc gencat:libc6-dev bsdtar:libarchive-tools
 
 needs: ## what the tests call, installed as root and named otherwise
-	@missing=; for n in $(NEEDS); do command -v $${n%%:*} >/dev/null || missing="$$missing $${n##*:}"; done; \
+	@missing=; for n in $(NEEDS); do command -v $${n%%:*} >/dev/null || [ -e $${n%%:*} ] || missing="$$missing $${n##*:}"; done; \
 	missing=$$(printf '%s\n' $$missing | sort -u | xargs); [ -z "$$missing" ] && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "installing:$$missing"; export DEBIAN_FRONTEND=noninteractive; \
@@ -77,4 +77,8 @@ BPF := $(sort $(shell git ls-files '*.bpf.c' 2>/dev/null))
 bpf: ## the kernel programs, compiled anew (clang, llvm-strip, libbpf-dev)
 	@for f in $(BPF); do d=$$(dirname $$f); n=$$(basename $$f .bpf.c); echo "bpf $$n"; \
 	  (cd $$d && GOPACKAGE=$$n go tool -modfile=$(CURDIR)/tools/go.mod bpf2go -cc clang -strip llvm-strip -target amd64,arm64 $$(grep -oE "^ESC_RECORD\(\w+\)" $$n.bpf.c | sed -E "s/.*\((.*)\)/-type \1/") \
-	    -output-stem zz_$$n -cflags "-O2 -g -Wall -Werror -I$(CURDIR)/internal/kernel/bpf" $$n $$n.bpf.c -- >/dev/null) || exit 1; done
+	    -output-stem zz_$$n -cflags "-O2 -g -Wall -Werror -ffile-prefix-map=$(CURDIR)=. -I$(CURDIR)/internal/kernel/bpf" $$n $$n.bpf.c -- >/dev/null) || exit 1; done
+
+bpf-check: NEEDS := clang:clang llvm-strip:llvm /usr/include/bpf/bpf_helpers.h:libbpf-dev
+bpf-check: needs bpf ## the programs that are committed are those that their sources make
+	@git diff --exit-code --stat -- '*zz_*' || { echo "the compiled programs are not those of the sources (make bpf, then commit)"; exit 1; }
