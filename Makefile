@@ -3,7 +3,7 @@ SHELL := /bin/bash
 TOOL  := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build bpf test unit check needs vectors test-large test-layers inflate fuzz bench bench-scan clean
+.PHONY: help build bpf test unit check needs vectors test-large test-layers inflate bpf-check fuzz bench bench-scan clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
