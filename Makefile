@@ -3,7 +3,7 @@ SHELL := /bin/bash
 TOOL  := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build bpf test unit check needs vectors test-large test-layers inflate bpf-check fuzz bench bench-scan clean
+.PHONY: help build bpf test unit check needs vectors test-large test-layers inflate guest bpf-check fuzz bench bench-scan clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -57,6 +57,13 @@ inflate: needs ## inflate in both its forms: -race, -d=checkptr, and as arm64 un
 	  for how in "go vet" "go test -race" "go test -gcflags=-d=checkptr" \
 	    "env GOARCH=arm64 CGO_ENABLED=0 go vet" "env GOARCH=arm64 CGO_ENABLED=0 go test -exec=qemu-aarch64"; do \
 	    case $$how in *test*) how="$$how -short -timeout=9m";; esac; echo "$$how $$form"; $$how $$form; done; done
+
+guest: NEEDS := qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs runc:runc busybox:busybox-static iptables-legacy:iptables sysctl:procps
+guest: needs ## the tests that need BPF as a security module, in a virtual machine
+	go run ./internal/kerneltest/guest $(GUEST)
+
+# Packages whose tests run there, all of them: a skip there is a failure.
+GUEST ?= ./internal/shield/...
 
 FUZZTIME ?= 60s
 # (Minimising a find takes up to 60 s by default, and with them all of the time.)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/esclusa/esclusa/content"
+	"github.com/esclusa/esclusa/internal/kerneltest"
 	"github.com/esclusa/esclusa/internal/shield"
 	"github.com/esclusa/esclusa/internal/shield/guards"
 	"github.com/esclusa/esclusa/internal/shield/prove"
@@ -70,7 +71,7 @@ func TestPatches(t *testing.T) {
 			}
 			// Enforcement that cannot be had is an error, and nothing was tried.
 			if err != nil && p.Tier() == guards.TierB && len(results) == 0 {
-				t.Skip("needs BPF as a security module: ", err)
+				kerneltest.Skip(t, "needs BPF as a security module: ", err)
 			}
 			if err != nil {
 				t.Fatal(err)
