@@ -348,26 +348,31 @@ It believes no file that names what a kernel can do.`,
 
 // tellChecks prints the doctor's table; what was tried and not seen is an error.
 func (a app) tellChecks(checks []watch.Check, output string) error {
-	blind := 0
+	seen, blind := 0, 0
 	enc := json.NewEncoder(a.stdout)
 	for i := range checks {
 		k := &checks[i]
-		if !k.Seen {
-			blind++
-		}
-		switch {
-		case output == "json":
+		if output == "json" {
 			if err := enc.Encode(k); err != nil {
 				return err
 			}
-		case k.Seen:
-			fmt.Fprintf(a.stdout, "%-11s seen      by %s\n", k.Kind, k.Mechanism)
-		default:
-			fmt.Fprintf(a.stdout, "%-11s not seen  %s\n%-21s lost: %s\n", k.Kind, k.Err, "", k.Lost)
+		}
+		says := "by " + k.Mechanism
+		switch k.State {
+		case watch.Seen:
+			seen++
+		case watch.Absent:
+			says = "this kernel has none"
+		case watch.Unseen:
+			blind++
+			says = fmt.Sprintf("%s\n%-21s lost: %s", k.Err, "", k.Lost)
+		}
+		if output == "table" {
+			fmt.Fprintf(a.stdout, "%-11s %-9s %s\n", k.Kind, k.State, says)
 		}
 	}
 	if output == "table" {
-		fmt.Fprintf(a.stdout, "%d of %d kinds of events are seen on this kernel\n", len(checks)-blind, len(checks))
+		fmt.Fprintf(a.stdout, "%d of %d kinds of events are seen on this kernel\n", seen, len(checks))
 	}
 	if blind > 0 {
 		return exitError(1)

@@ -240,9 +240,12 @@ func (s *Set) attach(l *loaded) error {
 	return nil
 }
 
-// unsupported tells a kernel that lacks something from a program that is wrong.
+// unsupported tells what a kernel lacks from an error of ours. What its
+// verifier refuses counts as lacking: kernels differ in what they take, and in
+// the helpers they have.
 func unsupported(err error) bool {
-	return errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, btf.ErrNotFound) || errors.Is(err, os.ErrPermission)
+	var v *ebpf.VerifierError
+	return errors.As(err, &v) || errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, btf.ErrNotFound) || errors.Is(err, os.ErrPermission)
 }
 
 // Missing are the optional objects that could not be loaded, and why.

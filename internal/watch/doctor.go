@@ -18,10 +18,21 @@ import (
 type Check struct {
 	Kind      esclusa.EventKind `json:"kind"`
 	Mechanism string            `json:"mechanism,omitempty"` // how it is seen
-	Seen      bool              `json:"seen"`                // the act was done, and seen
-	Err       string            `json:"err,omitempty"`       // why not
-	Lost      string            `json:"lost"`                // what is not seen without it
+	State     State             `json:"state"`
+	Err       string            `json:"err,omitempty"` // why not
+	Lost      string            `json:"lost"`          // what is not seen without it
 }
+
+// State is what came of trying to see a kind of event.
+type State string
+
+// The states.
+const (
+	Seen    State = "seen"     // it was done, and seen
+	Unseen  State = "not seen" // it is lost
+	Untried State = "untried"  // its program is in the kernel; to do it would change the machine
+	Absent  State = "absent"   // this kernel has no such thing
+)
 
 // watched collects what the doctor's own child did.
 type watched struct {
@@ -84,13 +95,19 @@ func Doctor(ctx context.Context, c Config, run func(ctx context.Context, act str
 		if f.Kind == "" {
 			continue
 		}
-		k := Check{Kind: f.Kind, Seen: w.seen[f.Kind], Lost: f.Lost}
+		k := Check{Kind: f.Kind, State: Unseen, Lost: f.Lost}
 		switch err := missing[f.Object.Name]; {
+		case err != nil && f.Absent != nil && f.Absent():
+			k.State = Absent
 		case err != nil:
 			k.Err = err.Error()
 		case failed[f.Kind] != "":
 			k.Err = "could not be tried: " + failed[f.Kind]
-		case !k.Seen:
+		case w.seen[f.Kind]:
+			k.State = Seen
+		case f.Untried:
+			k.State = Untried
+		default:
 			k.Err = "tried, and not seen"
 		}
 		if k.Mechanism, err = mechanism(f); err != nil {

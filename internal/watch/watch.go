@@ -119,7 +119,7 @@ func (s *Sensor) Missing() []esclusa.Gap {
 	var gaps []esclusa.Gap
 	for _, m := range s.set.Missing() {
 		for _, f := range s.config.Families {
-			if f.Object.Name == m.Name {
+			if f.Object.Name == m.Name && (f.Absent == nil || !f.Absent()) {
 				gaps = append(gaps, esclusa.Gap{Scope: esclusa.GapSystem, What: f.Lost, Err: m.Err.Error(), Hint: "esclusa watch doctor"})
 			}
 		}

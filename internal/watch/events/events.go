@@ -29,6 +29,11 @@ type Family struct {
 	Creator func(rec []byte, p *esclusa.Process) error
 	// Lost is what is not seen where this family cannot be loaded.
 	Lost string
+	// Absent says that this kernel has no such thing to be seen: then nothing
+	// is lost. May be nil.
+	Absent func() bool
+	// Untried says that no harmless act makes such an event.
+	Untried bool
 }
 
 // ErrShort is a record with less in it than its own lengths say: of a

@@ -81,16 +81,16 @@ func interfaceFields(kind esclusa.EventKind) []*Field {
 	switch kind {
 	case esclusa.EventPtrace:
 		return []*Field{
-			text("op", "What was done: read and write are process_vm_readv and process_vm_writev, or /proc/PID/mem.",
-				"attach", "seize", "traceme", "read", "write"),
-			number("targetPid", "The other process; of traceme, the parent."),
+			text("op", "What was done: read and write are of its memory or registers.",
+				"attach", "seize", "read", "write"),
+			number("targetPid", "The other process."),
 			text("targetName", "Its name."),
 			truth("outside", "It runs in another container, or on the host."),
 		}
 	case esclusa.EventBPF:
 		return []*Field{
 			text("cmd", "The command in lower case, such as prog_load or map_create."),
-			text("type", "The type of the program or map, such as kprobe."),
+			text("type", "The type of the program that is loaded, or the map that is made, such as kprobe."),
 		}
 	case esclusa.EventIOUring:
 		return []*Field{

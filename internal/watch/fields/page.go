@@ -77,11 +77,11 @@ func about(kind esclusa.EventKind) string {
 	case esclusa.EventBind:
 		return "A socket was bound to an address."
 	case esclusa.EventDNS:
-		return "A name was asked for."
+		return "A name was asked for, by UDP."
 	case esclusa.EventFile:
 		return "Something was done to a file that a rule names. Rules name files by their path: nothing else is watched."
 	case esclusa.EventMount:
-		return "File systems were mounted or taken away."
+		return "File systems were mounted or taken away, or it was tried by who may."
 	}
 	return aboutInterface(kind)
 }
@@ -91,7 +91,7 @@ func aboutInterface(kind esclusa.EventKind) string {
 	case esclusa.EventPtrace:
 		return "A process took hold of another, or of its memory."
 	case esclusa.EventBPF:
-		return "bpf(2) was called."
+		return "bpf(2) was called by who may."
 	case esclusa.EventIOUring:
 		return "io_uring was used."
 	case esclusa.EventModule:
@@ -99,7 +99,7 @@ func aboutInterface(kind esclusa.EventKind) string {
 	case esclusa.EventKeyctl:
 		return "The kernel's keyrings were used."
 	case esclusa.EventUserfault:
-		return "userfaultfd(2) was called."
+		return "userfaultfd(2) was called for faults inside the kernel."
 	case esclusa.EventSysctl:
 		return "A setting of the kernel was written."
 	case esclusa.EventSignal:

@@ -6,6 +6,8 @@ package prove
 import (
 	"fmt"
 	"os"
+	"runtime"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -44,6 +46,16 @@ func Acts() []Act {
 		}},
 		{"io_uring", esclusa.EventIOUring, ioUring},
 		{"signal", esclusa.EventSignal, func() error { return unix.Kill(os.Getppid(), unix.SIGCONT) }},
+		{"umount", esclusa.EventMount, umount},
+		{"ptrace", esclusa.EventPtrace, ptrace},
+		{"bpf", esclusa.EventBPF, loadFilter},
+		{"userfaultfd", esclusa.EventUserfault, userfaultfd},
+		{"dns", esclusa.EventDNS, func() error { // the name is one that RFC 6761 keeps from being anybody's
+			return socket(unix.AF_INET, unix.SOCK_DGRAM, func(fd int) error {
+				question := "\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07esclusa\x07invalid\x00\x00\x01\x00\x01"
+				return unix.Sendto(fd, []byte(question), 0, &unix.SockaddrInet4{Port: 53, Addr: [4]byte{127, 0, 0, 1}})
+			})
+		}},
 	}
 }
 
@@ -84,6 +96,67 @@ func ioUring() error {
 	fd, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, 4, uintptr(unsafe.Pointer(&params)), 0)
 	if errno != 0 {
 		return fmt.Errorf("io_uring_setup: %w", errno)
+	}
+	return unix.Close(int(fd))
+}
+
+// umount takes away what is no mount: it is refused after who may was asked.
+func umount() error {
+	if err := unix.Unmount("/proc/self/fd", 0); err != unix.EINVAL {
+		return fmt.Errorf("umount of what is no mount: %w", err)
+	}
+	return nil
+}
+
+// ptrace reads a word of a child that is stopped before its first instruction,
+// and ends there.
+func ptrace() error {
+	runtime.LockOSThread() // who may read it is the thread that made it
+	defer runtime.UnlockOSThread()
+	child, err := os.StartProcess("/proc/self/exe", os.Args, &os.ProcAttr{Sys: &syscall.SysProcAttr{Ptrace: true}})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		_ = child.Kill()
+		_, _ = child.Wait()
+	}()
+	var status unix.WaitStatus
+	if _, err := unix.Wait4(child.Pid, &status, 0, nil); err != nil || !status.Stopped() {
+		return fmt.Errorf("wait for a child to stop: %w", err)
+	}
+	var regs unix.PtraceRegs
+	if err := unix.PtraceGetRegs(child.Pid, &regs); err != nil {
+		return fmt.Errorf("read registers of a child: %w", err)
+	}
+	if _, err := unix.PtracePeekData(child.Pid, uintptr(regs.PC()), make([]byte, 8)); err != nil {
+		return fmt.Errorf("read memory of a child: %w", err)
+	}
+	return nil
+}
+
+// loadFilter loads a filter of sockets that nobody uses: "return 0".
+func loadFilter() error {
+	program := [2]uint64{0xb7, 0x95} // r0 = 0; exit
+	license := []byte("GPL\x00")
+	attr := struct {
+		typ, count        uint32
+		program, license  unsafe.Pointer
+		logLevel, logSize uint32
+		log               uint64
+		version, flags    uint32
+	}{typ: unix.BPF_PROG_TYPE_SOCKET_FILTER, count: 2, program: unsafe.Pointer(&program), license: unsafe.Pointer(&license[0])}
+	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+	if errno != 0 {
+		return fmt.Errorf("bpf: %w", errno)
+	}
+	return unix.Close(int(fd))
+}
+
+func userfaultfd() error {
+	fd, _, errno := unix.Syscall(unix.SYS_USERFAULTFD, unix.O_CLOEXEC, 0, 0)
+	if errno != 0 {
+		return fmt.Errorf("userfaultfd: %w", errno)
 	}
 	return unix.Close(int(fd))
 }
