@@ -202,6 +202,29 @@ func (c Container) Run(t testing.TB, name string) (out string, code int) {
 	return b.String(), cmd.ProcessState.ExitCode()
 }
 
+// Start starts the container under a name and returns its first process's pid.
+// It is ended with the test.
+func (c Container) Start(t testing.TB, name string) (pid int32) {
+	t.Helper()
+	dir := c.Bundle(t)
+	t.Cleanup(func() { _ = exec.Command("runc", "delete", "--force", name).Run() })
+	cmd := exec.Command("runc", "run", "--detach", "--bundle", dir, "--pid-file", filepath.Join(dir, "pid"), name)
+	said, err := os.Create(filepath.Join(dir, "said")) // a pipe would be held open for as long as it runs
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer said.Close()
+	cmd.Stdout, cmd.Stderr = said, said
+	if err := cmd.Run(); err != nil {
+		out, _ := os.ReadFile(said.Name())
+		t.Fatalf("runc run: %v: %s", err, out)
+	}
+	if _, err := fmt.Sscan(run(t, "cat", filepath.Join(dir, "pid")), &pid); err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
 // Name is a name for a container that no other test has.
 func Name(t testing.TB, what string) string {
 	t.Helper()
