@@ -21,6 +21,21 @@ const (
 	ActionNotify          ActionName = "notify"
 )
 
+// Stage is how far an action goes. A response begins with the mildest.
+type Stage int8
+
+// The stages, in rising order.
+const (
+	StageNone    Stage = iota
+	StageObserve       // changes nothing
+	StageContain       // is undone without loss
+	StageKill          // cannot be undone
+)
+
+func (s Stage) String() string {
+	return [...]string{"none", "observe", "contain", "kill"}[min(max(s, StageNone), StageKill)]
+}
+
 // Target is what an action is done to. Which fields are set depends on the
 // action.
 type Target struct {
@@ -67,6 +82,8 @@ type Outcome struct {
 	At     time.Time    `json:"at"`
 	// Why is the rail's or the error's sentence.
 	Why string `json:"why,omitempty"`
+	// By is the person who approved or undid it; empty where nobody was asked.
+	By string `json:"by,omitempty"`
 	// Undo is the command that takes it back; empty where nothing can.
 	Undo string `json:"undo,omitempty"`
 	// Took is from the detection to the verified act, in nanoseconds.

@@ -26,6 +26,8 @@ type Detection struct {
 	Killed  bool `json:"killed,omitempty"`
 	// Respond is the response that the rule asks for: names of actions.
 	Respond []string `json:"respond,omitempty"`
+	// Incident is the one it was put into, where respond did.
+	Incident string `json:"incident,omitempty"`
 	// Gaps are what was lost or unknown while it was looked at.
 	Gaps []Gap `json:"gaps,omitempty"`
 }
