@@ -29,7 +29,7 @@ func (a app) shieldCommand() *cobra.Command {
 bug needs, and proves what it still allows.`,
 	}
 	group(c, func(got string) string { return "esclusa shield explain " + got })
-	c.AddCommand(a.shieldListCommand(), a.shieldExplainCommand(), a.shieldTestCommand(), a.shieldActCommand())
+	c.AddCommand(a.shieldListCommand(), a.shieldExplainCommand(), a.shieldApplyCommand(), a.shieldRetireCommand(), a.shieldTestCommand(), a.shieldActCommand())
 	return c
 }
 

@@ -6,7 +6,7 @@ import (
 )
 
 func (a app) shieldListCommand() *cobra.Command {
-	var output string
+	var output, state string
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the virtual patches, and what each means for this host",
@@ -24,6 +24,9 @@ func (a app) shieldListCommand() *cobra.Command {
 			for _, p := range list {
 				rows = append(rows, p.Describe(facts))
 			}
+			if err := now(rows, state); err != nil {
+				return err
+			}
 			if output == "json" {
 				return a.writeJSON(rows)
 			}
@@ -32,5 +35,6 @@ func (a app) shieldListCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVarP(&output, "output", "o", "table", "`FORMAT`: table or json")
+	c.Flags().StringVar(&state, "state", stateDir, "the sensor's `FOLDER`")
 	return c
 }

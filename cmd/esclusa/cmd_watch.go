@@ -32,6 +32,8 @@ type watchOptions struct {
 	host    bool
 	budget  uint64
 	record  string
+	state   string
+	shield  shieldOptions
 	content contentOptions
 }
 
@@ -111,6 +113,8 @@ It needs root and Linux 5.10 or newer with BTF; no module.`,
 	f.BoolVar(&o.host, "host", false, "tell what processes of the host do, too, not just containers")
 	f.Uint64Var(&o.budget, "budget", 20_000, "how many `EVENTS` one container may make in a second; 0 is no limit")
 	o.content.register(c)
+	f.StringVar(&o.state, "state", stateDir, "`FOLDER` of what outlives the sensor")
+	o.shield.register(c)
 	f.StringVar(&o.record, "record", "", "write every event to `FILE`, for esclusa watch replay")
 	c.AddCommand(a.watchReplayCommand(), a.watchDoctorCommand(), a.watchProveCommand())
 	return c
@@ -180,6 +184,11 @@ func (a app) watch(ctx context.Context, o *watchOptions) error {
 		to = append(to, recorder(f, stop))
 	}
 	config.Sink, config.Judges = to, []watch.Judge{judge}
+	keeper, err := a.guard(&config, o)
+	if err != nil {
+		return err
+	}
+	defer keeper.Close()
 	s, err := watch.Start(config)
 	if err != nil {
 		if o.record != "" {
@@ -191,8 +200,9 @@ func (a app) watch(ctx context.Context, o *watchOptions) error {
 	for _, g := range s.Missing() {
 		fmt.Fprintf(a.stderr, "not seen on this kernel: %s\n", g.What)
 	}
+	a.tellGuards(keeper)
 	fmt.Fprintf(a.stderr, "watching by %d rules and %d sequences; Ctrl-C ends it\n", len(judge.Rules.Rules()), len(judge.Sequences.Sequences()))
-	err = s.Run(ctx)
+	err = runAll(ctx, s.Run, keeper.Run)
 	a.tellGaps(judge.TakeGaps())
 	for _, t := range to {
 		err = errors.Join(err, t.Close())

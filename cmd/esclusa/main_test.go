@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/esclusa/esclusa/internal/gate"
+	"github.com/esclusa/esclusa/internal/kerneltest"
 	"github.com/esclusa/esclusa/internal/registrytest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -38,7 +39,14 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("XDG_CACHE_HOME", filepath.Join(e.WorkDir, "cache"))
 			e.Setenv("HOME", e.WorkDir)
-			return nil
+			if os.Getuid() != 0 || !strings.HasPrefix(filepath.Base(e.WorkDir), "script-shield_") {
+				return nil
+			}
+			release, err := kerneltest.Hold()
+			if err == nil {
+				e.Defer(release)
+			}
+			return err
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"code": code, "image": image, "mirror": mirror, "bytes": writeBytes, "dates": dates, "registry": registry,

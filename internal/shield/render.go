@@ -2,10 +2,8 @@ package shield
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -25,6 +23,11 @@ type Row struct {
 	// Possible says that its guards can be put in force here; else Lack is why not.
 	Possible bool   `json:"possible"`
 	Lack     string `json:"lack,omitempty"`
+	// Now is the mode that a running sensor has it in, and NowWhy the reason;
+	// Hits are what it would have refused while it looked on.
+	Now    string `json:"now,omitempty"`
+	NowWhy string `json:"nowWhy,omitempty"`
+	Hits   uint64 `json:"hits,omitempty"`
 }
 
 // Describe says what is known of a patch here; it tries its guards on the
@@ -35,14 +38,8 @@ func (p *Patch) Describe(f Facts) Row {
 	for _, g := range p.Guards {
 		r.Guards = append(r.Guards, fmt.Sprintf("%s (tier %s)", g.guard.Name, g.guard.Tier))
 	}
-	err := p.try()
-	switch {
-	case err == nil:
-	case p.Tier() == guards.TierB && errors.Is(err, os.ErrPermission):
-		r.Lack = "needs root, and BPF as a security module (lsm=…,bpf at boot, no lockdown)"
-		return r
-	default:
-		r.Lack = err.Error()
+	if err := p.try(); err != nil {
+		r.Lack = lack(p.Tier(), err)
 		return r
 	}
 	r.Possible = true
@@ -72,13 +69,9 @@ func Alone() kernel.Options {
 func WriteRows(w io.Writer, rows []Row, width int) error {
 	var table bytes.Buffer
 	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "PATCH\tNAME\tTHIS HOST\tGUARD\tCAN ENFORCE")
+	fmt.Fprintln(t, "PATCH\tNAME\tTHIS HOST\tGUARD\tNOW")
 	for _, r := range rows {
-		can := "yes"
-		if !r.Possible {
-			can = "no"
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", r.ID, dash(r.Name), r.State, strings.Join(r.Guards, ", "), can)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", r.ID, dash(r.Name), r.State, strings.Join(r.Guards, ", "), dash(r.Now))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -92,7 +85,11 @@ func WriteRows(w io.Writer, rows []Row, width int) error {
 			continue
 		}
 		r := &rows[line-2]
-		b.WriteString(fill(string(r.State)+": "+r.Why, "  ", width))
+		why := string(r.State) + ": " + r.Why
+		if r.Now != "" { // its reason says the state's as well
+			why = r.Now + ": " + r.NowWhy
+		}
+		b.WriteString(fill(why, "  ", width))
 		if !r.Possible {
 			b.WriteString(fill("cannot be in force here: "+r.Lack, "  ", width))
 		}

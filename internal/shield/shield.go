@@ -32,8 +32,8 @@ type instance struct {
 	owners []*Patch
 }
 
-// New puts the rules of patches together, each in its mode. Patches that are
-// off are left out.
+// New puts the rules of patches together, each in its mode. One that is off
+// refuses and tells nothing until SetMode.
 func New(patches []*Patch, mode func(*Patch) guards.Mode) (*Shield, error) {
 	s := &Shield{patches: map[string]*Patch{}, guards: map[guards.Number]*instance{}}
 	rules := map[guards.Number][]guards.Rule{}
@@ -42,9 +42,6 @@ func New(patches []*Patch, mode func(*Patch) guards.Mode) (*Shield, error) {
 	kinds := map[guards.Number]guards.Guard{}
 	for _, p := range patches {
 		m := mode(p)
-		if m == guards.Off {
-			continue
-		}
 		s.patches[p.ID] = p
 		for _, g := range p.Guards {
 			n := g.guard.Number

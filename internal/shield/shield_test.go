@@ -14,6 +14,7 @@ import (
 	"github.com/esclusa/esclusa"
 	"github.com/esclusa/esclusa/content"
 	"github.com/esclusa/esclusa/internal/kernel"
+	"github.com/esclusa/esclusa/internal/kerneltest"
 	"github.com/esclusa/esclusa/internal/shield"
 	"github.com/esclusa/esclusa/internal/shield/guards"
 	"github.com/esclusa/esclusa/internal/yamlread"
@@ -127,6 +128,7 @@ func TestJudge(t *testing.T) {
 // TestModes: one abuse and one lawful use in each mode, on this kernel. Only
 // enforce refuses; observe tells; both count what is lawful.
 func TestModes(t *testing.T) {
+	kerneltest.Alone(t)
 	p := parse(t)
 	s, err := shield.New([]*shield.Patch{p}, func(*shield.Patch) guards.Mode { return guards.Enforce })
 	if err != nil {

@@ -39,12 +39,19 @@ type Sink interface {
 	Detection(d *esclusa.Detection)
 }
 
+// Guards are programs that refuse uses of the kernel, and that tell of each.
+type Guards interface {
+	Objects() []kernel.Object
+	// Decode makes the event of a record of kind kernel.Guard.
+	Decode(rec []byte, e *esclusa.Event) error
+}
+
 // Config is what a sensor is made of.
 type Config struct {
 	Families []events.Family
 	Kernel   kernel.Options
-	// Extra are objects beside the families: guards.
-	Extra  []kernel.Object
+	// Guards are in force beside the families; nil for none.
+	Guards Guards
 	Host   *host.Host
 	Judges []Judge
 	Sink   Sink
@@ -85,14 +92,18 @@ type Stats struct {
 // Start puts the programs into the kernel and learns what runs already.
 func Start(c Config) (*Sensor, error) {
 	s := &Sensor{config: c, lost: map[kernel.Loss]uint64{}, drift: make(chan *esclusa.Event, maxDrift)}
-	objects := make([]kernel.Object, 0, len(c.Families)+len(c.Extra))
+	objects := make([]kernel.Object, 0, len(c.Families))
 	for i := range c.Families {
 		f := &c.Families[i]
 		s.decode[f.Record&31] = f
 		objects = append(objects, f.Object)
 	}
+	if c.Guards != nil {
+		s.decode[kernel.Guard] = &events.Family{Kind: esclusa.EventGuard, Record: kernel.Guard, Decode: c.Guards.Decode}
+		objects = append(objects, c.Guards.Objects()...)
+	}
 	var err error
-	if s.set, err = kernel.Load(c.Kernel, append(objects, c.Extra...)...); err != nil {
+	if s.set, err = kernel.Load(c.Kernel, objects...); err != nil {
 		return nil, err
 	}
 	// Only now: what starts while /proc is read is told by the kernel.

@@ -14,6 +14,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -55,6 +56,19 @@ const (
 var modeNames = []string{"off", "observe", "enforce"}
 
 func (m Mode) String() string { return modeNames[m] }
+
+// MarshalText implements encoding.TextMarshaler.
+func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (m *Mode) UnmarshalText(b []byte) error {
+	i := slices.Index(modeNames, string(b))
+	if i < 0 {
+		return fmt.Errorf("unknown mode %q", yamlread.Clip(string(b), 40))
+	}
+	*m = Mode(i)
+	return nil
+}
 
 // Writer is who acts, as bits.
 type Writer uint32

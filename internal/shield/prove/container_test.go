@@ -18,6 +18,7 @@ import (
 // abuse, and live as they always do.
 func TestContainers(t *testing.T) {
 	kerneltest.Needs(t)
+	kerneltest.Alone(t)
 	s, err := shield.New(possible(t), func(*shield.Patch) guards.Mode { return guards.Enforce })
 	if err != nil {
 		t.Fatal(err)
@@ -69,6 +70,7 @@ func TestContainers(t *testing.T) {
 // handler among them, with all patches in force.
 func TestHost(t *testing.T) {
 	kerneltest.Needs(t)
+	kerneltest.Alone(t)
 	if _, err := exec.LookPath("sysctl"); err != nil {
 		t.Skip("needs procps")
 	}

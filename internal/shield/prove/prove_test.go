@@ -63,6 +63,7 @@ func patches(t *testing.T) []*shield.Patch {
 
 // TestPatches tries every patch on this kernel, and first without its guard.
 func TestPatches(t *testing.T) {
+	kerneltest.Alone(t)
 	for _, p := range patches(t) {
 		t.Run(p.ID, func(t *testing.T) {
 			results, err := prove.Run(t.Context(), p, self(t), prove.Options{Baseline: true})

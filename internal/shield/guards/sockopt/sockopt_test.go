@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/esclusa/esclusa/internal/kernel"
+	"github.com/esclusa/esclusa/internal/kerneltest"
 	"github.com/esclusa/esclusa/internal/shield/guards"
 	"github.com/esclusa/esclusa/internal/shield/guards/sockopt"
 	"github.com/esclusa/esclusa/internal/yamlread"
@@ -21,6 +22,7 @@ import (
 // to a user namespace it lets the host do, also with a table of many pages,
 // whose bytes the kernel shows to no guard.
 func TestTools(t *testing.T) {
+	kerneltest.Alone(t)
 	load(t)
 	var rules strings.Builder
 	rules.WriteString("*filter\n:INPUT ACCEPT [0:0]\n")
