@@ -20,7 +20,7 @@ var verbs = []string{"scan", "gate", "shield", "watch", "respond", "hunt"}
 // never another member; only "all" imports them.
 var groups = []string{
 	"internal/scan/catalog", "internal/scan/inspect", "internal/scan/report", "internal/scan/feeds",
-	"internal/watch/events", "internal/shield/guards",
+	"internal/watch/events", "internal/shield/guards", "internal/respond/actions",
 }
 
 // only names modules that belong in one place.

@@ -12,3 +12,8 @@ var Rules embed.FS
 //
 //go:embed sequences/*.yaml
 var Sequences embed.FS
+
+// Responses holds the policy of respond: responses/default.yaml.
+//
+//go:embed responses/*.yaml
+var Responses embed.FS

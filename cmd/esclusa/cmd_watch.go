@@ -34,6 +34,7 @@ type watchOptions struct {
 	record  string
 	state   string
 	shield  shieldOptions
+	respond respondOptions
 	content contentOptions
 }
 
@@ -115,6 +116,7 @@ It needs root and Linux 5.10 or newer with BTF; no module.`,
 	o.content.register(c)
 	f.StringVar(&o.state, "state", stateDir, "`FOLDER` of what outlives the sensor")
 	o.shield.register(c)
+	o.respond.register(c)
 	f.StringVar(&o.record, "record", "", "write every event to `FILE`, for esclusa watch replay")
 	c.AddCommand(a.watchReplayCommand(), a.watchDoctorCommand(), a.watchProveCommand())
 	return c
@@ -183,7 +185,12 @@ func (a app) watch(ctx context.Context, o *watchOptions) error {
 		defer f.Close()
 		to = append(to, recorder(f, stop))
 	}
-	config.Sink, config.Judges = to, []watch.Judge{judge}
+	reply, err := a.responder(ctx, &o.respond, o.state, &config, to)
+	if err != nil {
+		return err
+	}
+	defer reply.Close()
+	config.Sink, config.Judges = append(to, reply), []watch.Judge{judge}
 	keeper, err := a.guard(&config, o)
 	if err != nil {
 		return err
@@ -202,7 +209,8 @@ func (a app) watch(ctx context.Context, o *watchOptions) error {
 	}
 	a.tellGuards(keeper)
 	fmt.Fprintf(a.stderr, "watching by %d rules and %d sequences; Ctrl-C ends it\n", len(judge.Rules.Rules()), len(judge.Sequences.Sequences()))
-	err = runAll(ctx, s.Run, keeper.Run)
+	err = runAll(ctx, s.Run, keeper.Run, reply.Run)
+	err = errors.Join(err, reply.Close())
 	a.tellGaps(judge.TakeGaps())
 	for _, t := range to {
 		err = errors.Join(err, t.Close())

@@ -114,10 +114,11 @@ func (a app) root() *cobra.Command {
 		Short: "Container security that does not slow the release",
 		Long: `esclusa protects containers from the image to the kernel.
 
-  scan   what is in an image, what is wrong with it, what to do first
-  gate   may it go to production, why, and what to change
-  watch  what containers do while they run
-  shield guards on the kernel interfaces that unpatched bugs need`,
+  scan     what is in an image, what is wrong with it, what to do first
+  gate     may it go to production, why, and what to change
+  shield   guards on the kernel interfaces that unpatched bugs need
+  watch    what containers do while they run
+  respond  what is done about attacks, and how to undo it`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       version(),
@@ -146,6 +147,7 @@ func (a app) commands() []*cobra.Command {
 		a.gateCommand(),
 		a.shieldCommand(),
 		a.watchCommand(),
+		a.respondCommand(),
 		a.advisoriesCommand(),
 		a.manCommand(),
 		a.versionCommand(),
