@@ -84,7 +84,7 @@ func (db *DB) carryName(place uint32, out []Source, heads map[uint32]*staged) er
 				if out[i].Batch != nil && rec == nil {
 					head, err := putHead(&a)
 					if err != nil {
-						return fmt.Errorf("%w: %w", errCorrupt, err)
+						return fmt.Errorf("%w: %w", ErrDamaged, err)
 					}
 					rec = &staged{id: strings.Clone(a.ID), modified: dayOf(a.Modified), head: head}
 				}
@@ -96,7 +96,7 @@ func (db *DB) carryName(place uint32, out []Source, heads map[uint32]*staged) er
 		}
 		s, err := stage(&f)
 		if err != nil {
-			return fmt.Errorf("%w: %w", errCorrupt, err)
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 		s.name = strings.Clone(s.name)
 		rec.affected = append(rec.affected, s)

@@ -9,8 +9,9 @@ import (
 	"github.com/esclusa/esclusa"
 )
 
-// errCorrupt is inside every error about a file that does not hold together.
-var errCorrupt = errors.New("damaged database")
+// ErrDamaged is inside every error about a database that does not hold
+// together. A new one cures it.
+var ErrDamaged = errors.New("damaged database")
 
 const day = 24 * 60 * 60
 

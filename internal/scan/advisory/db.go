@@ -68,7 +68,7 @@ func Open(path string) (*DB, error) {
 		return nil, fmt.Errorf("open advisory database: %w", err)
 	}
 	if st.Size() < headerSize || st.Size() > math.MaxInt {
-		return nil, fmt.Errorf("open advisory database %s: %w: %d bytes", path, errCorrupt, st.Size())
+		return nil, fmt.Errorf("open advisory database %s: %w: %d bytes", path, ErrDamaged, st.Size())
 	}
 	// Files are replaced by rename and never cut in place, so the length that
 	// was checked here stays and no access can run behind the end (SIGBUS).
@@ -89,7 +89,7 @@ func Open(path string) (*DB, error) {
 func parse(data []byte) (*DB, error) {
 	var h header
 	if len(data) < headerSize {
-		return nil, fmt.Errorf("%w: %d bytes", errCorrupt, len(data))
+		return nil, fmt.Errorf("%w: %d bytes", ErrDamaged, len(data))
 	}
 	if err := binary.Read(bytes.NewReader(data[:headerSize]), binary.LittleEndian, &h); err != nil {
 		return nil, err
@@ -97,19 +97,19 @@ func parse(data []byte) (*DB, error) {
 	size := uint64(len(data))
 	switch {
 	case string(h.Magic[:]) != magic:
-		return nil, fmt.Errorf("%w: not an advisory database", errCorrupt)
+		return nil, fmt.Errorf("%w: not an advisory database", ErrDamaged)
 	case h.Format != format:
 		return nil, fmt.Errorf("format %d, this program reads %d (hint: update the database)", h.Format, format)
 	case h.CRC != crc32.Checksum(data[:headerSize-4], castagnoli):
-		return nil, fmt.Errorf("%w: checksum of the header", errCorrupt)
+		return nil, fmt.Errorf("%w: checksum of the header", ErrDamaged)
 	case h.Size != size:
-		return nil, fmt.Errorf("%w: %d bytes of %d", errCorrupt, size, h.Size)
+		return nil, fmt.Errorf("%w: %d bytes of %d", ErrDamaged, size, h.Size)
 	case h.IndexOffset < headerSize || h.IndexOffset > size || h.IndexSize != size-h.IndexOffset:
-		return nil, fmt.Errorf("%w: place of the index", errCorrupt)
+		return nil, fmt.Errorf("%w: place of the index", ErrDamaged)
 	}
 	index := data[h.IndexOffset:]
 	if xxhash.Sum64(index) != h.IndexHash {
-		return nil, fmt.Errorf("%w: checksum of the index", errCorrupt)
+		return nil, fmt.Errorf("%w: checksum of the index", ErrDamaged)
 	}
 	db := &DB{
 		file: data, data: data[:h.IndexOffset],
@@ -153,13 +153,13 @@ func (db *DB) readIndex(index []byte) error {
 	}
 	rest := lists.b
 	if len(rest) != names*12+int(kev)*kevSize+scores*epssSize {
-		return fmt.Errorf("%w: size of the tables", errCorrupt)
+		return fmt.Errorf("%w: size of the tables", ErrDamaged)
 	}
 	db.hashes, rest = rest[:names*8], rest[names*8:]
 	db.places, rest = rest[:names*4], rest[names*4:]
 	db.kev, db.epss = rest[:int(kev)*kevSize], rest[int(kev)*kevSize:]
 	if err := json.Unmarshal(feeds, &db.feeds); err != nil {
-		return fmt.Errorf("%w: feeds: %w", errCorrupt, err)
+		return fmt.Errorf("%w: feeds: %w", ErrDamaged, err)
 	}
 	db.has = make(map[string]bool)
 	for _, f := range db.feeds {
@@ -290,22 +290,40 @@ func (db *DB) search(s span, hash uint64) int {
 	return lo
 }
 
+// Verify reads every record and says whether one is damaged. Open does not:
+// it touches the pages that are asked for, and a look-up then finds out.
+func (db *DB) Verify() error {
+	for at := headerSize; at < len(db.data); {
+		payload, size, err := db.frame(uint64(at))
+		if err != nil {
+			return err
+		}
+		at += size + len(payload)
+	}
+	return nil
+}
+
 // record checks the record at place and returns a copy of its payload.
 func (db *DB) record(place uint32) (string, error) {
-	at := uint64(place)
+	payload, _, err := db.frame(uint64(place))
+	return string(payload), err
+}
+
+// frame checks the record at a place; size is what stands before the payload.
+func (db *DB) frame(at uint64) (payload []byte, size int, err error) {
 	if at < headerSize || at+5 > uint64(len(db.data)) {
-		return "", fmt.Errorf("%w: record at %d", errCorrupt, at)
+		return nil, 0, fmt.Errorf("%w: record at %d", ErrDamaged, at)
 	}
 	b := db.data[at:]
 	n, w := binary.Uvarint(b[4:])
 	if w <= 0 || n > uint64(len(b)-4-w) {
-		return "", fmt.Errorf("%w: length of the record at %d", errCorrupt, at)
+		return nil, 0, fmt.Errorf("%w: length of the record at %d", ErrDamaged, at)
 	}
-	payload := b[4+w : 4+w+int(n)]
+	payload = b[4+w : 4+w+int(n)]
 	if crc32.Checksum(payload, castagnoli) != binary.LittleEndian.Uint32(b) {
-		return "", fmt.Errorf("%w: checksum of the record at %d", errCorrupt, at)
+		return nil, 0, fmt.Errorf("%w: checksum of the record at %d", ErrDamaged, at)
 	}
-	return string(payload), nil
+	return payload, 4 + w, nil
 }
 
 // advisories decodes what follows the name in a record of a name.
@@ -360,7 +378,7 @@ func (db *DB) entries(r *reader, name string, yield func(place uint32, same bool
 		f.CVSS = r.strings()
 		f.Versions = r.runs(versions)
 		if r.bad || place > math.MaxUint32 {
-			return fmt.Errorf("%w: entry %d", errCorrupt, i)
+			return fmt.Errorf("%w: entry %d", ErrDamaged, i)
 		}
 		if err := yield(uint32(place), i > 0 && delta == 0, f, n-i); err != nil {
 			return err
@@ -415,7 +433,7 @@ func (db *DB) head(payload string) (esclusa.Advisory, []int, error) {
 	a.Informational = r.string()
 	a.URL = r.string()
 	if r.bad || len(feeds) == 0 || r.s != "" {
-		return a, nil, fmt.Errorf("%w: advisory", errCorrupt)
+		return a, nil, fmt.Errorf("%w: advisory", ErrDamaged)
 	}
 	a.Feed = db.feeds[feeds[0]].Name
 	return a, feeds, nil

@@ -16,6 +16,9 @@ func Export(state advisory.State, w io.Writer) error {
 		return fmt.Errorf("export advisories: %w", err)
 	}
 	defer db.Close()
+	if err := db.Verify(); err != nil {
+		return fmt.Errorf("export advisories: %w (hint: esclusa advisories update)", err)
+	}
 	if _, err := db.WriteTo(w); err != nil {
 		return fmt.Errorf("export advisories: %w", err)
 	}

@@ -66,13 +66,18 @@ func Update(ctx context.Context, o Options) (Result, error) {
 		return res, err
 	}
 	old, err := o.Into.Open()
+	if err == nil {
+		defer old.Close()
+		if err = old.Verify(); err != nil {
+			// Its feeds would answer that nothing is new, and the damage stay.
+			old = nil
+		}
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		// A damaged database cannot be carried over; a new one cures it.
 		res.Gaps = append(res.Gaps, esclusa.Gap{Scope: esclusa.GapFeed, What: "old advisory database", Err: err.Error()})
-	default:
-		defer old.Close()
 	}
 	u := updater{Options: o, from: from, res: &res, tags: make(map[string]advisory.Source)}
 	if old != nil {

@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -463,6 +464,27 @@ func TestUpdatePartSpoiltOnDisk(t *testing.T) {
 	}
 }
 
+// TestUpdateHeals: no feed has news, but a record of the database is damaged:
+// all feeds are fetched anew.
+func TestUpdateHeals(t *testing.T) {
+	s := newServer(t, smallMirror(t))
+	state := advisory.State{Dir: t.TempDir()}
+	s.mustUpdate(t, state, everything, nil)
+	whole := content(t, state)
+	b := bytes.Clone(whole)
+	b[len(b)/3] ^= 1
+	if err := os.WriteFile(state.Path(), b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	res := s.mustUpdate(t, state, everything, nil)
+	if len(res.Gaps) != 1 || !strings.Contains(res.Gaps[0].Err, advisory.ErrDamaged.Error()) {
+		t.Errorf("gaps %v", res.Gaps)
+	}
+	if !bytes.Equal(whole, content(t, state)) {
+		t.Error("the damage is still there")
+	}
+}
+
 func TestUpdateSkipsBadRecords(t *testing.T) {
 	s := newServer(t, map[string][]byte{npmPath: zipOf(t,
 		record("A-1", "npm", "left", "1.0.0"), `{"id":"A-2","affected":[`, record("A-3", "npm", "right", "2.0.0"),
@@ -666,6 +688,13 @@ func TestImportExport(t *testing.T) {
 	}
 	if got := fixOf(t, into, "npm", "pkg7"); got != "1.2.3" {
 		t.Errorf("fix is %q", got)
+	}
+	// Nor does a damaged one go out of the house.
+	if err := os.WriteFile(into.Path(), b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := feeds.Export(into, io.Discard); !errors.Is(err, advisory.ErrDamaged) {
+		t.Error("a damaged database was exported:", err)
 	}
 }
 

@@ -11,11 +11,13 @@
 package match
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/internal/scan/advisory"
 )
 
 // Advisories is what matching needs to know. Its answers do not change while
@@ -103,7 +105,7 @@ func (m *matcher) pkg(p *esclusa.Package) {
 	}
 	list, err := m.lookup(t.ecosystem, t.name)
 	if err != nil {
-		m.item(p, "advisories on "+p.Name, err.Error())
+		m.unread(p, t.ecosystem, err)
 		return
 	}
 	if len(list) == 0 {
@@ -111,6 +113,19 @@ func (m *matcher) pkg(p *esclusa.Package) {
 	}
 	m.held = m.hold(p, &t, list, m.held[:0])
 	m.merge(p, &t, m.held)
+}
+
+// unread tells of advisories that are there and could not be read. Where one
+// is damaged nobody knows how many are: that is said once, of all of them.
+func (m *matcher) unread(p *esclusa.Package, ecosystem string, err error) {
+	if errors.Is(err, advisory.ErrDamaged) {
+		m.once(esclusa.Gap{
+			Scope: esclusa.GapSystem, What: "advisories on " + advisory.Base(ecosystem), Err: advisory.ErrDamaged.Error(),
+			Hint: "esclusa advisories update",
+		})
+		return
+	}
+	m.item(p, "advisories on "+p.Name, err.Error())
 }
 
 func (m *matcher) lookup(ecosystem, name string) ([]esclusa.Advisory, error) {

@@ -1,7 +1,7 @@
 package match_test
 
 import (
-	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/internal/scan/advisory"
 	"github.com/esclusa/esclusa/internal/scan/layer"
 	"github.com/esclusa/esclusa/internal/scan/match"
 )
@@ -25,7 +26,7 @@ type memory struct {
 
 func (m memory) Lookup(ecosystem, name string) ([]esclusa.Advisory, error) {
 	if name == m.broken && name != "" {
-		return nil, errors.New("record is damaged")
+		return nil, fmt.Errorf("%w: record at 7", advisory.ErrDamaged)
 	}
 	var out []esclusa.Advisory
 	for _, a := range m.list {
@@ -474,7 +475,11 @@ func TestRulesOfRecords(t *testing.T) {
 		{"unknown distribution: once", nil, []esclusa.Package{distro(pkg("deb", "a", "1"), "devuan:5", "", ""), distro(pkg("deb", "b", "1"), "devuan:5", "", "")}, []string{"gap system: deb packages of devuan"}},
 		{"unknown release", nil, []esclusa.Package{distro(pkg("apk", "a", "1"), "alpine:edge", "", "")}, []string{"gap system: apk packages of alpine"}},
 		{"no distribution", nil, []esclusa.Package{pkg("deb", "a", "1")}, []string{"gap system: deb packages"}},
-		{"a damaged record", nil, []esclusa.Package{pkg("npm", "broken", "1.0.0")}, []string{"gap item: advisories on broken"}},
+		{
+			"damaged records: once, and of them all", nil,
+			[]esclusa.Package{pkg("npm", "broken", "1.0.0"), pkg("npm", "broken", "1.0.1")},
+			[]string{"gap system: advisories on npm"},
+		},
 	})
 }
 
