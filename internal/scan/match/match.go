@@ -99,7 +99,7 @@ func (m *matcher) pkg(p *esclusa.Package) {
 		m.once(esclusa.Gap{
 			Scope: esclusa.GapFeed, What: "feed osv/" + t.ecosystem,
 			Err:  fmt.Sprintf("the advisory database has nothing on %s: its packages were not matched", t.ecosystem),
-			Hint: "esclusa advisories update",
+			Hint: "run esclusa advisories update",
 		})
 		return
 	}
@@ -121,7 +121,7 @@ func (m *matcher) unread(p *esclusa.Package, ecosystem string, err error) {
 	if errors.Is(err, advisory.ErrDamaged) {
 		m.once(esclusa.Gap{
 			Scope: esclusa.GapSystem, What: "advisories on " + advisory.Base(ecosystem), Err: advisory.ErrDamaged.Error(),
-			Hint: "esclusa advisories update",
+			Hint: "run esclusa advisories update",
 		})
 		return
 	}
