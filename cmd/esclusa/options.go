@@ -277,7 +277,7 @@ func (a app) scan(ctx context.Context, s *scan.Scanner, target string, o *scanOp
 	case errors.Is(err, scan.ErrNothing) && isSaved(target):
 		return nil, hinted{err, "it is a saved report: esclusa scan replay " + target}
 	case errors.Is(err, scan.ErrNothing):
-		return nil, hinted{err, "give a lock file, an SBOM (CycloneDX or SPDX JSON), an image, or a folder that has one"}
+		return nil, hinted{err, "give a lock file, an SBOM (CycloneDX or SPDX JSON), a program, a Java archive, an image, or a folder"}
 	case err != nil:
 		return nil, err
 	}

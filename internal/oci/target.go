@@ -223,7 +223,7 @@ func (o *Options) openTar(ctx context.Context, at io.ReaderAt, size int64, selec
 		a, err = indexStream(ctx, func(context.Context) (io.ReadCloser, error) {
 			return o.unpack(io.NewSectionReader(at, 0, size))
 		})
-	case n == len(head) && string(head[257:262]) == "ustar", n == len(head) && bytes.IndexByte(head[:100], 0) > 0:
+	case n == len(head) && string(head[257:262]) == "ustar", n == len(head) && bytes.IndexByte(head[:100], 0) > 0 && !isOther(head[:]):
 		a, err = indexFile(at, size)
 	default:
 		return nil, hint(ErrNotImage, "an image is an OCI layout or the output of docker save")
@@ -232,6 +232,12 @@ func (o *Options) openTar(ctx context.Context, at io.ReaderAt, size int64, selec
 		return nil, err
 	}
 	return o.openArchive(ctx, a, selector, kind)
+}
+
+// isOther knows files that are not taken for a tar of before 1988, which had
+// nothing but a name at its head: programs and zip archives.
+func isOther(head []byte) bool {
+	return bytes.HasPrefix(head, []byte("\x7fELF")) || bytes.HasPrefix(head, []byte("PK\x03\x04"))
 }
 
 func isPacked(head []byte) bool {

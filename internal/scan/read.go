@@ -1,10 +1,12 @@
 package scan
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync/atomic"
 
 	"github.com/esclusa/esclusa"
@@ -169,10 +171,15 @@ func (s *Scanner) Source(ctx context.Context, dir, ref string) (*esclusa.Report,
 	})
 }
 
-// File scans one lock file, manifest or SBOM.
+// File scans one lock file, manifest, SBOM, program or Java archive.
 func (s *Scanner) File(ctx context.Context, name string, data []byte, kind esclusa.TargetKind, ref string) (*esclusa.Report, error) {
-	r, err := s.single(ctx, esclusa.Image{Kind: kind, Ref: ref}, layer.Declared, func(p *layer.Pool) (*layer.Record, error) {
-		return p.ReadFile(ctx, name, data)
+	// What is there to run is read as it is in an image.
+	where, mode := layer.Declared, fs.FileMode(0o644)
+	if bytes.HasPrefix(data, []byte("\x7fELF")) || bytes.HasPrefix(data, []byte("PK\x03\x04")) {
+		where, mode = layer.Installed, 0o755
+	}
+	r, err := s.single(ctx, esclusa.Image{Kind: kind, Ref: ref}, where, func(p *layer.Pool) (*layer.Record, error) {
+		return p.ReadFile(ctx, name, mode, data)
 	})
 	if err == nil && len(r.Packages)+len(r.Findings)+len(r.Gaps) == 0 {
 		return r, fmt.Errorf("%s: %w", ref, ErrNothing)

@@ -801,3 +801,26 @@ func TestAnyNameOfAnSBOM(t *testing.T) {
 		}
 	}
 }
+
+// TestScanProgram: a program is read for what it is built of, by whatever name
+// it has; one of which nothing can be said is not called clean.
+func TestScanProgram(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := scan.New(config(t, t.TempDir())).Scan(t.Context(), self, "", oci.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(r.Packages, func(p esclusa.Package) bool { return p.Name == "stdlib" && p.Type == "golang" }) {
+		t.Errorf("no standard library in %d packages", len(r.Packages))
+	}
+	plain := filepath.Join(t.TempDir(), "plain")
+	if err := os.WriteFile(plain, append([]byte("\x7fELF\x02\x01\x01"), make([]byte, 1000)...), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := scan.New(config(t, t.TempDir())).Scan(t.Context(), plain, "", oci.Options{}); !errors.Is(err, scan.ErrNothing) {
+		t.Error("a program of which nothing is known:", err)
+	}
+}

@@ -15,7 +15,7 @@ import (
 	"github.com/esclusa/esclusa/internal/scan/catalog/sbom"
 )
 
-// maxFile is the largest lock file or SBOM that is taken as a target.
+// maxFile is the largest single file that is taken as a target, in bytes.
 const maxFile = 256 << 20
 
 // Scan finds out what the target is and scans it: an image (a file, a folder,
@@ -81,7 +81,7 @@ func (s *Scanner) file(ctx context.Context, name string, info fs.FileInfo) (*esc
 		return nil, fmt.Errorf("%s: not a regular file", name)
 	}
 	if info.Size() > maxFile {
-		return nil, fmt.Errorf("%s: %d bytes are more than the %d that a lock file or SBOM may have", name, info.Size(), maxFile)
+		return nil, fmt.Errorf("%s: %d bytes are more than the %d that a single file may have", name, info.Size(), maxFile)
 	}
 	f, err := os.Open(name)
 	if err != nil {

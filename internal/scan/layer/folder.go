@@ -52,12 +52,13 @@ func (p *Pool) ReadFolder(ctx context.Context, dir string, opt FolderOptions) (*
 	return f.finish(f.walk(".", 0))
 }
 
-// ReadFile reads one file as if it were all of a layer, under the given name.
-func (p *Pool) ReadFile(ctx context.Context, name string, data []byte) (*Record, error) {
+// ReadFile reads one file as if it were all of a layer, under the given name
+// and mode.
+func (p *Pool) ReadFile(ctx context.Context, name string, mode fs.FileMode, data []byte) (*Record, error) {
 	w := p.walker(ctx)
 	w.rec.Entries, w.rec.Bytes = 1, int64(len(data))
 	w.rec.Paths = append(w.rec.Paths, pathHash(name, false))
-	return w.finish(w.file(name, 0o644, 0, int64(len(data)), bytes.NewReader(data)))
+	return w.finish(w.file(name, mode, 0, int64(len(data)), bytes.NewReader(data)))
 }
 
 type folder struct {

@@ -42,7 +42,7 @@ func TestChoose(t *testing.T) {
 	p := newPool(t, layer.DefaultLimits(), choosyReader{"choosy"}, wordReader{}, struct{ layer.Searcher }{choosyReader{"plain"}})
 	var got []string
 	for _, name := range []string{"a/x", "few/x", "none/x", "none/always"} {
-		rec, err := p.ReadFile(t.Context(), name, []byte(text))
+		rec, err := p.ReadFile(t.Context(), name, 0o644, []byte(text))
 		if err != nil {
 			t.Fatal(err)
 		}
