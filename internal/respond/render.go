@@ -44,19 +44,21 @@ func WriteList(w io.Writer, st *State, all bool, width int, now time.Time) error
 
 // writeHolding writes what is in force, or waits, and how it is ended.
 func writeHolding(w io.Writer, st *State, width int, now time.Time) error {
+	n := 0
 	for i := range st.Incidents {
 		for k := range st.Incidents[i].Outcomes {
 			o := &st.Incidents[i].Outcomes[k]
 			if !open(o) {
 				continue
 			}
+			n++
 			if err := WriteOutcome(w, o, width, now); err != nil {
 				return err
 			}
 		}
 	}
-	if !st.Running {
-		_, err := fmt.Fprint(w, "\nno sensor responds from this folder: nothing is undone by time until one does, or\nuntil you say so (esclusa respond undo ID)\n")
+	if n > 0 && !st.Running {
+		_, err := fmt.Fprint(w, "\nno sensor responds from this folder: time undoes nothing until one does; you do,\nwith esclusa respond undo ID\n")
 		return err
 	}
 	return nil

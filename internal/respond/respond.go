@@ -153,8 +153,19 @@ func (r *Responder) handle(ctx context.Context, o offer) {
 	for _, id := range longer {
 		r.extend(id, now, time.Duration(0), "", "new evidence")
 	}
-	for i := range plan {
-		r.step(ctx, in, &plan[i], o.at)
+	// What contains goes first: it loses nothing, and nobody wipes traces while
+	// they are collected. What kills waits for the evidence.
+	for _, kills := range []bool{false, true} {
+		for i := range plan {
+			if s := &plan[i]; s.Stage != esclusa.StageObserve && kills == (s.Stage == esclusa.StageKill) {
+				r.step(ctx, in, s, o.at)
+			}
+		}
+		for i := range plan {
+			if s := &plan[i]; s.Stage == esclusa.StageObserve && !kills {
+				r.step(ctx, in, s, o.at)
+			}
+		}
 	}
 }
 
@@ -264,6 +275,9 @@ func (r *Responder) finish(e *entry) {
 		}
 		r.end(e, esclusa.OutcomeFailed, why, "")
 		return
+	}
+	if e.Said != "" {
+		e.Outcome.Why = strings.TrimPrefix(e.Outcome.Why+"; "+e.Said, "; ")
 	}
 	if !e.Action.Reversible {
 		r.end(e, esclusa.OutcomeDone, e.Outcome.Why, e.Outcome.By)

@@ -38,6 +38,12 @@ func start(t testing.TB, what string) *box {
 	}
 	b.proc = esclusa.Process{ProcessKey: s.Key, Name: "sh", Exe: "/bin/sh"}
 	b.c = &esclusa.Container{ID: b.name, CgroupPath: "/" + b.name, Image: esclusa.Digest("sha256:" + strings.Repeat("ab", 32)), Started: time.Now().UTC()}
+	// A sensor knows the id in the unified hierarchy, too.
+	if w, err := actions.NewWorld(""); err == nil {
+		if g, err := w.Group(b.c); err == nil {
+			b.c.Cgroup = g.ID
+		}
+	}
 	return b
 }
 

@@ -22,10 +22,10 @@ import (
 type State struct {
 	// Incidents are in the order of their opening, each with its detections and
 	// the last outcome of each action.
-	Incidents []esclusa.Incident
-	Gaps      []esclusa.Gap
+	Incidents []esclusa.Incident `json:"incidents"`
+	Gaps      []esclusa.Gap      `json:"gaps,omitempty"`
 	// Running says that a sensor, or another command, has the folder.
-	Running bool
+	Running bool `json:"running"`
 }
 
 // Everything asks ReadState for the detections of every open incident.

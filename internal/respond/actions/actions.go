@@ -61,6 +61,9 @@ type Job struct {
 	Container *esclusa.Container `json:"container,omitempty"`
 	Inverse   json.RawMessage    `json:"inverse,omitempty"`
 
+	// Said is what Do wants a person to know of how it was done.
+	Said string `json:"said,omitempty"`
+
 	Facts rails.Facts `json:"-"`
 	// Save writes a changed Inverse down, before Do goes on.
 	Save func() error `json:"-"`

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/esclusa/esclusa"
 )
 
@@ -189,7 +191,7 @@ func (g *Group) Freeze(ctx context.Context, on bool) error {
 	}
 	defer f.Close()
 	buf := make([]byte, 256)
-	for wait := 20 * time.Microsecond; ; wait = min(2*wait, 5*time.Millisecond) {
+	for wait := 10 * time.Microsecond; ; wait = min(2*wait, 5*time.Millisecond) {
 		n, err := f.ReadAt(buf, 0)
 		if err != nil && err != io.EOF {
 			return g.lost(err)
@@ -200,7 +202,10 @@ func (g *Group) Freeze(ctx context.Context, on bool) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("cgroup %s does not say %q: %w", g.Path, want, ctx.Err())
 		}
-		time.Sleep(wait)
+		// Not time.Sleep, which waits for a millisecond at least where nothing
+		// else is to be done.
+		ts := unix.NsecToTimespec(int64(wait))
+		_ = unix.Nanosleep(&ts, nil)
 	}
 }
 

@@ -34,6 +34,7 @@ func (w *World) Roots(j *Job, use func(root *os.File) (bool, error)) error {
 		}
 		keys = append(keys, Keys(list)...)
 	}
+	looked := false
 	for _, k := range keys {
 		root, err := openRoot(k)
 		if errors.Is(err, ErrGone) {
@@ -42,13 +43,17 @@ func (w *World) Roots(j *Job, use func(root *os.File) (bool, error)) error {
 		if err != nil {
 			return err
 		}
+		looked = true
 		ok, err := use(root)
 		root.Close()
 		if ok || err != nil {
 			return err
 		}
 	}
-	return fmt.Errorf("no process has its root any more: %w", ErrGone)
+	if looked {
+		return fmt.Errorf("no process of the container has such a file: %w", ErrGone)
+	}
+	return fmt.Errorf("no process of the container runs any more: %w", ErrGone)
 }
 
 // hostRoot is the root of the host's first process; where that one may not be

@@ -154,6 +154,7 @@ func (Actor) Do(ctx context.Context, w *actions.World, j *actions.Job) error {
 	if err := os.Rename(part, to); err != nil {
 		return err
 	}
+	j.Said = "in " + to
 	return actions.SyncFolder(filepath.Dir(to))
 }
 

@@ -3,7 +3,7 @@
 // strong action because it is undone in a moment.
 //
 // A container is frozen by its cgroup; what has none of its own is stopped
-// process by process (SIGSTOP), which its parents can see and it can not undo.
+// process by process (SIGSTOP), which its parents can see and others can undo.
 package freeze
 
 import (
@@ -77,9 +77,13 @@ func (Actor) Do(ctx context.Context, _ *actions.World, j *actions.Job) error {
 	if err != nil {
 		return err
 	}
-	if inv.Group != nil {
-		return inv.Group.Freeze(ctx, true)
+	if g := inv.Group; g != nil {
+		if g.V1 {
+			j.Said = "by the freezer of cgroups version 1: what is frozen does not even die"
+		}
+		return g.Freeze(ctx, true)
 	}
+	j.Said = "by SIGSTOP, because it has no cgroup of its own: another process of root can let it go on"
 	return actions.StopTree(ctx, j.Action.Target.Process, func(list []actions.Stat) error {
 		// Those that somebody else stopped stay so when ours go on.
 		for _, s := range list {

@@ -39,6 +39,7 @@ type inverse struct {
 	Folder id                `json:"folder"`
 	File   id                `json:"file"`
 	Size   int64             `json:"size"`
+	Links  uint64            `json:"links"`
 	Mode   uint32            `json:"mode"`
 	UID    uint32            `json:"uid"`
 	GID    uint32            `json:"gid"`
@@ -109,7 +110,7 @@ func look(folder, f *os.File) (inverse, error) {
 		return inverse{}, fmt.Errorf("%q has %d bytes; at most %d are taken", f.Name(), st.Size, maxSize)
 	}
 	inv := inverse{
-		Folder: id{dir.Dev, dir.Ino}, File: id{st.Dev, st.Ino}, Size: st.Size, Mode: st.Mode & 0o7777, UID: st.Uid, GID: st.Gid,
+		Folder: id{dir.Dev, dir.Ino}, File: id{st.Dev, st.Ino}, Size: st.Size, Links: uint64(st.Nlink), Mode: st.Mode & 0o7777, UID: st.Uid, GID: st.Gid,
 		Times: [2]int64{st.Atim.Nano(), st.Mtim.Nano()},
 	}
 	var err error
@@ -167,6 +168,9 @@ func (Actor) Do(_ context.Context, w *actions.World, j *actions.Job) error {
 		}
 		if err := save(f, kept(w, j)); err != nil {
 			return err
+		}
+		if inv.Links > 1 {
+			j.Said = fmt.Sprintf("%d other names still lead to its content", inv.Links-1)
 		}
 		if err := unix.Unlinkat(int(folder.Fd()), path.Base(f.Name()), 0); err != nil {
 			return fmt.Errorf("remove %q: %w", f.Name(), err)
