@@ -143,7 +143,8 @@ const settles = time.Second
 func uncontained(in *esclusa.Incident, d *esclusa.Detection) *esclusa.Outcome {
 	for i := range in.Outcomes {
 		o := &in.Outcomes[i]
-		if o.Action.Name == esclusa.ActionFreeze && o.State == esclusa.OutcomeDone && d.At.After(o.At.Add(settles)) {
+		if o.Action.Name == esclusa.ActionFreeze && o.State == esclusa.OutcomeDone && d.At.After(o.At.Add(settles)) &&
+			o.Action.Target == target(o.Action.Name, d) {
 			return o
 		}
 	}

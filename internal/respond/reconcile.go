@@ -40,7 +40,7 @@ func Open(ctx context.Context, o Options) (_ *Responder, err error) {
 		options: o, actors: map[esclusa.ActionName]actions.Actor{}, rails: o.Policy.rails(), boot: boot.String(),
 		correlator: incident.New(incident.Options{Window: time.Duration(o.Policy.Window)}),
 		open:       map[string]*entry{}, denied: map[string]time.Time{},
-		queue: make(chan offer, maxQueue), late: make(chan *entry, maxQueue), pending: map[string]int{},
+		queue: make(chan offer, maxQueue), late: make(chan *entry, maxQueue), collect: make(chan struct{}, collectors), pending: map[string]int{},
 	}
 	for _, a := range o.Actors {
 		k := a.Kind()

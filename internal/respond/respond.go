@@ -64,7 +64,8 @@ type Responder struct {
 	denied     map[string]time.Time // when a container was last to be ended for its image
 
 	queue   chan offer
-	late    chan *entry // evidence that was collected
+	late    chan *entry   // evidence that was collected
+	collect chan struct{} // a place for each collection at once
 	working sync.WaitGroup
 	pending map[string]int // collections under way, by incident
 	dropped atomic.Uint64
@@ -216,10 +217,16 @@ func (r *Responder) count(e *entry) {
 func (r *Responder) do(ctx context.Context, e *entry) {
 	r.count(e)
 	if e.Stage == esclusa.StageObserve {
+		if len(r.pending) >= maxPending {
+			r.end(e, esclusa.OutcomeFailed, fmt.Sprintf("evidence of %d incidents is being collected already", maxPending), "")
+			return
+		}
 		e.becomes(esclusa.OutcomePlanned)
 		r.recordOutcome(&e.Outcome, false)
 		r.pending[e.Action.Incident]++
 		r.working.Go(func() {
+			r.collect <- struct{}{}
+			defer func() { <-r.collect }()
 			e.err = r.perform(ctx, e)
 			r.late <- e
 		})
@@ -236,6 +243,12 @@ func (r *Responder) do(ctx context.Context, e *entry) {
 	e.err = r.perform(ctx, e)
 	r.finish(e)
 }
+
+// Evidence of so many incidents waits, and so much is collected at once.
+const (
+	maxPending = 32
+	collectors = 2
+)
 
 // settle waits for the evidence of an incident; a collection ends by itself.
 func (r *Responder) settle(id string) {

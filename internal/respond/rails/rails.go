@@ -90,6 +90,9 @@ func (r *Rails) Decide(a *esclusa.Action, stage, allowed esclusa.Stage, f *Facts
 		if why := r.protected(f); why != "" {
 			return Decision{Refuse, why}
 		}
+		if p := a.Target.Path; p != "" && f.Container == nil && r.named(p) {
+			return Decision{Refuse, fmt.Sprintf("%s is protected", p)}
+		}
 	}
 	if stage > allowed {
 		return Decision{Refuse, fmt.Sprintf("the policy stops at %s here", allowed)}

@@ -70,6 +70,12 @@ func TestDecide(t *testing.T) {
 	if d := r.Decide(&esclusa.Action{Name: "kill"}, esclusa.StageKill, esclusa.StageContain, &rails.Facts{}, past(), now); d.Verdict != rails.Refuse || !strings.Contains(d.Why, "stops at contain") {
 		t.Errorf("above what the policy allows: %+v", d)
 	}
+	for path, want := range map[string]rails.Verdict{"/usr/bin/containerd": rails.Refuse, "/tmp/x": rails.Allow} {
+		a := esclusa.Action{Name: "quarantine-file", Target: esclusa.Target{Path: path}}
+		if d := r.Decide(&a, esclusa.StageContain, esclusa.StageKill, &rails.Facts{}, past(), now); d.Verdict != want {
+			t.Errorf("%s: %+v", path, d)
+		}
+	}
 	full := past("a", "b", "c")
 	if d := r.Decide(&esclusa.Action{Name: "freeze"}, esclusa.StageContain, esclusa.StageKill, &rails.Facts{}, full, now.Add(time.Minute)); d.Verdict != rails.Allow {
 		t.Errorf("a minute later: %+v", d)
