@@ -1,6 +1,7 @@
 package all_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -8,12 +9,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -535,4 +539,170 @@ func TestListed(t *testing.T) {
 			t.Errorf("%s is in no list", name)
 		}
 	}
+}
+
+// TestIsolate: a container with a network of its own talks to the host, cannot
+// while it is isolated, its loopback excepted, and the same connection goes on
+// afterwards. Its twin on the same network is not cut.
+func TestIsolate(t *testing.T) {
+	kerneltest.Needs(t)
+	if _, err := exec.LookPath("ip"); err != nil {
+		t.Skip("needs iproute2")
+	}
+	w, err := actions.NewWorld(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad, twin := talk(t, 1), talk(t, 2)
+	a, j := actor(t, esclusa.ActionIsolate), bad.target(esclusa.ActionIsolate)
+	if err := errors.Join(a.Prepare(t.Context(), w, &j), a.Do(t.Context(), w, &j)); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond) // what was on its way
+	if !bad.silent() {
+		t.Error("it talks although it is isolated")
+	}
+	if twin.silent() {
+		t.Error("its twin is cut, too")
+	}
+	bad.wait(t) // it runs, and its loopback works
+	if err := a.Undo(t.Context(), w, &j); err != nil {
+		t.Fatal(err)
+	}
+	for range 50 { // retransmission backs off
+		if !bad.silent() {
+			return
+		}
+	}
+	t.Error("its connection does not go on")
+}
+
+// talker is a container that says a line every hundredth of a second over one
+// connection to the host.
+type talker struct {
+	victim
+	heard atomic.Int64
+}
+
+func (v *talker) silent() bool {
+	from := v.heard.Load()
+	time.Sleep(300 * time.Millisecond)
+	return v.heard.Load() == from
+}
+
+// talk starts a talker on a network of two: the host and it.
+func talk(t *testing.T, n int) *talker {
+	t.Helper()
+	name := kerneltest.Name(t, fmt.Sprintf("talk-%d", n))
+	v := &talker{victim: victim{out: t.TempDir()}}
+	host, peer := fmt.Sprintf("10.213.%d.1", n), fmt.Sprintf("10.213.%d.2", n)
+	// It counts what comes back over its own loopback.
+	script := fmt.Sprintf(`while [ ! -e /srv/x/go ]; do usleep 10000; done
+nc -ll -p 99 -e /bin/cat &
+{ while :; do echo hello; usleep 10000; done; } | nc %s 4477 &
+n=0; while :; do n=$((n+1)); [ "$(echo here | timeout 2 nc -w 1 127.0.0.1 99)" = here ] && echo $n >/srv/x/n.new && mv /srv/x/n.new /srv/x/n; usleep 2000; done`, host)
+	v.pid = kerneltest.Container{Script: script, Mounts: []string{v.out + ":/srv/x"}}.Start(t, name)
+	s, err := actions.ReadStat(v.pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.job.Container = &esclusa.Container{ID: name, CgroupPath: "/" + name}
+	v.job.Process.ProcessKey = s.Key
+	link, pid := fmt.Sprintf("esct%d", n), fmt.Sprint(v.pid)
+	for _, args := range [][]string{
+		{"ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", pid},
+		{"ip", "addr", "add", host + "/24", "dev", link},
+		{"ip", "link", "set", link, "up"},
+		{"nsenter", "-t", pid, "-n", "ip", "addr", "add", peer + "/24", "dev", "eth0"},
+		{"nsenter", "-t", pid, "-n", "ip", "link", "set", "eth0", "up"},
+		{"nsenter", "-t", pid, "-n", "ip", "link", "set", "lo", "up"},
+	} {
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v: %s", args, err, out)
+		}
+	}
+	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", link).Run() })
+	l, err := net.Listen("tcp", host+":4477")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		for sc := bufio.NewScanner(c); sc.Scan(); {
+			v.heard.Add(1)
+		}
+	}()
+	if err := os.WriteFile(filepath.Join(v.out, "go"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if !v.silent() {
+			v.wait(t)
+			return v
+		}
+	}
+	t.Fatal("it does not talk")
+	return nil
+}
+
+// TestForks: who makes children all the time is stopped and ended with all of
+// them, on the host where no cgroup helps.
+func TestForks(t *testing.T) {
+	kerneltest.Needs(t)
+	w, err := actions.NewWorld(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []esclusa.ActionName{esclusa.ActionFreeze, esclusa.ActionKillTree} {
+		p, err := os.StartProcess("/bin/sh", []string{"sh", "-c", "f() { while :; do sleep 30.4711 & sleep 0.002; done; }; f & f & f"}, &os.ProcAttr{Sys: group()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = unix.Kill(-p.Pid, unix.SIGKILL) })
+		go func() { _, _ = p.Wait() }()
+		time.Sleep(200 * time.Millisecond)
+		s, err := actions.ReadStat(int32(p.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := victim{job: actions.Job{Process: esclusa.Process{ProcessKey: s.Key}}}
+		a, j := actor(t, name), v.target(name)
+		if name == esclusa.ActionFreeze {
+			j.Action.Target.Process = s.Key
+		}
+		if err := errors.Join(a.Prepare(t.Context(), w, &j), a.Do(t.Context(), w, &j)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		first := groupStates(t, p.Pid)
+		time.Sleep(100 * time.Millisecond)
+		now := groupStates(t, p.Pid)
+		if name == esclusa.ActionKillTree && len(now) != 0 {
+			t.Errorf("%s left %v", name, now)
+		}
+		if name == esclusa.ActionFreeze && (len(now) != len(first) || len(now) < 10 || strings.Trim(strings.Join(now, ""), "T") != "") {
+			t.Errorf("%s left %v", name, now)
+		}
+	}
+}
+
+// groupStates are the states of all processes of a process group.
+func groupStates(t *testing.T, group int) (out []string) {
+	t.Helper()
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range dirs {
+		pid, _ := strconv.Atoi(filepath.Base(d))
+		s, err := actions.ReadStat(int32(pid))
+		if g, e := unix.Getpgid(pid); err == nil && e == nil && g == group && s.State != 'Z' && s.State != 'X' {
+			out = append(out, string(s.State))
+		}
+	}
+	return out
 }
