@@ -39,14 +39,16 @@ type Patch struct {
 // Affects says who has the bug. A host is affected when one of its versions is
 // in a range of the list; which list, decides what is asked.
 type Affects struct {
-	Kernel   []Range           `yaml:"kernel" doc:"Ranges of upstream kernel versions."`
-	Packages []AffectedPackage `yaml:"packages" doc:"Packages of the host."`
+	Kernel        []Range           `yaml:"kernel" doc:"Ranges of upstream kernel versions."`
+	Distributions []Distribution    `yaml:"distributions" doc:"Kernels that a distribution mended itself; they are asked first."`
+	Packages      []AffectedPackage `yaml:"packages" doc:"Packages of the host."`
 }
 
 // AffectedPackage is a package under the names that distributions give it.
 type AffectedPackage struct {
-	Names  []string `yaml:"names,required" doc:"Names in distributions."`
-	Ranges []Range  `yaml:"ranges,required" doc:"Upstream versions."`
+	Names         []string       `yaml:"names,required" doc:"Names in distributions."`
+	Ranges        []Range        `yaml:"ranges,required" doc:"Upstream versions."`
+	Distributions []Distribution `yaml:"distributions" doc:"What a distribution mended itself; it is asked first."`
 }
 
 // Range is from a version, to before another: the first that has the fix.
@@ -188,7 +190,7 @@ func (p *Patch) check(r *yamlread.Reader, file string) {
 	if p.ID+".yaml" != path.Base(file) {
 		r.Fail(p.Pos, fmt.Sprintf("patch %s stands in %s", yamlread.Clip(p.ID, 40), path.Base(file)), "the file is named as the patch: "+yamlread.Clip(p.ID, 40)+".yaml")
 	}
-	if len(p.Affects.Kernel)+len(p.Affects.Packages) == 0 {
+	if len(p.Affects.Kernel)+len(p.Affects.Distributions)+len(p.Affects.Packages) == 0 {
 		r.Fail(p.Pos, "affects names nobody", "affects: {kernel: [{from: …, before: …}]}")
 	}
 	if len(p.Guards) == 0 || len(p.Blocks) == 0 || len(p.Allows) == 0 {

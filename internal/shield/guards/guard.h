@@ -13,7 +13,7 @@
 #include "esclusa.h"
 
 /* Numbers of guards, in the flags of their records; guards.go has the same list. */
-enum { GUARD_SYSCTL = 1, GUARD_SOCKOPT, GUARD_SOCKET };
+enum { GUARD_SYSCTL = 1, GUARD_SOCKOPT, GUARD_SOCKET, GUARD_OPEN, GUARD_EXEC, GUARD_MOUNT, GUARD_SETXATTR, GUARD_IO_URING };
 
 /* Modes and writers; guards.go has the same lists. */
 enum { GUARD_OFF = 0, GUARD_OBSERVE, GUARD_ENFORCE };
@@ -161,6 +161,27 @@ static __always_inline void guard_use(void *uses, void *key)
 		__sync_fetch_and_add(n, 1);
 	else
 		esc_count(&guard_rest, 0);
+}
+
+#define EPERM 1 /* of guards that are security modules */
+
+struct mount___ns {
+	struct mnt_namespace *mnt_ns;
+	struct vfsmount mnt;
+} __attribute__((preserve_access_index));
+
+/*
+ * Is a mount none of those that the task sees? So a descriptor that was opened
+ * on the other side of a container's border is known, whatever its path says.
+ * What was unmounted belongs to nobody (NULL), and what the kernel mounts for
+ * itself, for a memfd for instance, neither (an error in the pointer).
+ */
+static __always_inline bool guard_outside(struct task_struct *t, struct vfsmount *v)
+{
+	struct mount___ns *m = (void *)v - bpf_core_field_offset(struct mount___ns, mnt);
+	struct mnt_namespace *ns = BPF_CORE_READ(m, mnt_ns);
+
+	return ns && (unsigned long)ns < -4095UL && ns != BPF_CORE_READ(t, nsproxy, mnt_ns);
 }
 
 /* Tells what was or would have been refused. */

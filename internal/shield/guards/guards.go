@@ -41,6 +41,11 @@ const (
 	Sysctl Number = iota + 1
 	Sockopt
 	Socket
+	Open
+	Exec
+	Mount
+	Setxattr
+	IOUring
 )
 
 // Mode is what happens on a hit.

@@ -3,6 +3,11 @@ package all
 
 import (
 	"github.com/esclusa/esclusa/internal/shield/guards"
+	"github.com/esclusa/esclusa/internal/shield/guards/exec"
+	"github.com/esclusa/esclusa/internal/shield/guards/iouring"
+	"github.com/esclusa/esclusa/internal/shield/guards/mount"
+	"github.com/esclusa/esclusa/internal/shield/guards/open"
+	"github.com/esclusa/esclusa/internal/shield/guards/setxattr"
 	"github.com/esclusa/esclusa/internal/shield/guards/socket"
 	"github.com/esclusa/esclusa/internal/shield/guards/sockopt"
 	"github.com/esclusa/esclusa/internal/shield/guards/sysctl"
@@ -10,5 +15,8 @@ import (
 
 // Guards returns every guard.
 func Guards() []guards.Guard {
-	return []guards.Guard{sysctl.New(), sockopt.New(), socket.New()}
+	return []guards.Guard{
+		sysctl.New(), sockopt.New(), socket.New(),
+		open.New(), exec.New(), mount.New(), setxattr.New(), iouring.New(),
+	}
 }

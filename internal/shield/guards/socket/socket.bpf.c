@@ -35,8 +35,6 @@ struct guard_socket_record {
 };
 ESC_RECORD(guard_socket_record);
 
-#define EPERM 1
-
 SEC("lsm/socket_create")
 int BPF_PROG(guard_socket, int family, int type, int protocol, int kern, int ret)
 {
