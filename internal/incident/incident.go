@@ -208,12 +208,18 @@ func Root(e *esclusa.Event) esclusa.Process {
 	root := e.Process
 	for i := range e.Ancestors {
 		a := &e.Ancestors[i]
-		if e.Container != nil && a.Container != e.Container.ID || e.Container == nil && starts(a) {
+		if e.Container != nil && (a.Container != e.Container.ID || begins(a)) || e.Container == nil && starts(a) {
 			break
 		}
 		root = esclusa.Process{ProcessKey: a.ProcessKey, Name: a.Name, Exe: a.Exe}
 	}
 	return root
+}
+
+// begins says that a process is its runtime's, which is inside for a moment
+// before the container's first program.
+func begins(a *esclusa.Ancestor) bool {
+	return strings.HasPrefix(a.Name, "runc") || strings.HasPrefix(a.Name, "crun")
 }
 
 // starts says that what is below a process of the host are others' stories.

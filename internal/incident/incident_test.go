@@ -65,7 +65,9 @@ func TestTogether(t *testing.T) {
 // topmost process.
 func TestGrows(t *testing.T) {
 	c := incident.New(incident.Options{Detections: 2})
-	c.Add(at(0, "a", "c1", 7, up(6, "/bin/sh", "c1"), up(5, "/usr/bin/runc", "")))
+	first := up(5, "/", "c1")
+	first.Name = "runc:[2:INIT]"
+	c.Add(at(0, "a", "c1", 7, up(6, "/bin/sh", "c1"), first, up(4, "/usr/bin/runc", "")))
 	d := at(1, "b", "c1", 8)
 	d.Severity, d.Gaps = esclusa.SeverityCritical, []esclusa.Gap{{What: "exec events", Err: "ring full"}}
 	d.Events[0].Process.Args = []string{"sh", strings.Repeat("x", 64<<10)}
