@@ -82,6 +82,9 @@ type Set struct {
 	cgroup string
 
 	missing []Missing
+
+	// Posts takes what is seen without a program.
+	Posts Posts
 }
 
 type loaded struct {

@@ -25,7 +25,7 @@ const (
 	slack    = 200 * time.Microsecond
 )
 
-// Run hands records to handle, on one goroutine and in the order of their
+// Run hands records, those of Posts among them, to handle, on one goroutine and in the order of their
 // time: a process is made before it is seen to act. When ctx ends it takes the
 // programs out of the kernel and hands over what they still had to tell.
 func (s *Set) Run(ctx context.Context, handle Handler) error {
@@ -71,7 +71,10 @@ func bootTime() uint64 {
 }
 
 // readers of the three rings.
-type readers struct{ process, activity, detection *ring }
+type readers struct {
+	process, activity, detection *ring
+	posts                        *Posts
+}
 
 // ring is one ring and the record that was read from it and not yet handled.
 type ring struct {
@@ -82,7 +85,7 @@ type ring struct {
 }
 
 func (s *Set) open() (_ *readers, err error) {
-	var r readers
+	r := readers{posts: &s.Posts}
 	defer func() {
 		if err != nil {
 			r.close()
@@ -156,6 +159,13 @@ func (r *readers) turn(until uint64, handle Handler) (n int, err error) {
 				oldest = x
 			}
 		}
+		if at, ok := r.posts.oldest(); ok && at <= until && (oldest == nil || at < oldest.head.Time) {
+			if err := r.post(handle); err != nil {
+				return n, err
+			}
+			n++
+			continue
+		}
 		if oldest == nil || (oldest.head.Time > until && !r.detection.pending) {
 			return n, nil
 		}
@@ -163,6 +173,15 @@ func (r *readers) turn(until uint64, handle Handler) (n int, err error) {
 		n++
 		handle(oldest.head, oldest.rec.RawSample[:oldest.head.Size])
 	}
+}
+
+func (r *readers) post(handle Handler) error {
+	rec := r.posts.take()
+	h, err := ReadHead(rec)
+	if err == nil {
+		handle(h, rec)
+	}
+	return err
 }
 
 // Reason is why records were not delivered; bpf/esclusa.h has the same list.
@@ -226,7 +245,7 @@ func (s *Set) Losses() ([]Loss, error) {
 			}
 		}
 	}
-	return out, nil
+	return append(out, s.Posts.losses()...), nil
 }
 
 // Emitted is how many records of a kind were delivered to a ring.

@@ -1,7 +1,11 @@
 package watch
 
 import (
+	"slices"
+
 	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/internal/expr"
+	"github.com/esclusa/esclusa/internal/watch/events"
 	"github.com/esclusa/esclusa/internal/watch/rules"
 	"github.com/esclusa/esclusa/internal/watch/sequences"
 )
@@ -26,6 +30,22 @@ func (c *Content) Judge(e *esclusa.Event, found func(esclusa.Detection)) {
 	c.Sequences.Match(e, c.fired, func(s *sequences.Sequence, events []esclusa.Event) {
 		found(s.Detection(events, c.Boot))
 	})
+}
+
+// Files are those that rules and sequences name.
+func (c *Content) Files() (out events.Files) {
+	match := map[expr.Op]events.Match{expr.Equal: events.Whole, expr.Prefix: events.Prefix, expr.Suffix: events.Suffix}
+	for _, w := range append(c.Rules.Files(), c.Sequences.Files()...) {
+		m, ok := match[w.Op]
+		f := events.File{Match: m, Text: w.Text, Ops: w.Ops}
+		if !ok { // a part of a path names nothing that could be marked
+			continue
+		}
+		if !slices.ContainsFunc(out, func(x events.File) bool { return x.Match == f.Match && x.Text == f.Text && slices.Equal(x.Ops, f.Ops) }) {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // TakeGaps are what could not be judged since the last call: conditions that

@@ -57,6 +57,13 @@ func (w *watched) Event(e *esclusa.Event) {
 
 func (w *watched) Detection(*esclusa.Detection) {}
 
+// Judge is nobody's: the doctor asks for the file of its act.
+func (w *watched) Judge(*esclusa.Event, func(esclusa.Detection)) {}
+
+func (w *watched) Files() events.Files {
+	return events.Files{{Match: events.Suffix, Text: prove.FileName}}
+}
+
 // ProveArg marks the processes that the doctor starts.
 const ProveArg = "--esclusa-prove"
 
@@ -65,7 +72,7 @@ const ProveArg = "--esclusa-prove"
 // name, with ProveArg among its arguments, and waits for its end.
 func Doctor(ctx context.Context, c Config, run func(ctx context.Context, act string) error) ([]Check, error) {
 	w := &watched{seen: map[esclusa.EventKind]bool{}}
-	c.Sink, c.Kernel.Host, c.Judges = w, true, nil
+	c.Sink, c.Kernel.Host, c.Judges = w, true, []Judge{w}
 	s, err := Start(c)
 	if err != nil {
 		return nil, err
@@ -86,7 +93,7 @@ func Doctor(ctx context.Context, c Config, run func(ctx context.Context, act str
 		return nil, err
 	}
 	missing := map[string]error{}
-	for _, m := range s.set.Missing() {
+	for _, m := range append(s.missing, s.set.Missing()...) {
 		missing[m.Name] = m.Err
 	}
 	var out []Check
@@ -123,6 +130,9 @@ const settle = 50 * time.Millisecond
 
 // mechanism names where a family's programs are attached.
 func mechanism(f *events.Family) (string, error) {
+	if f.Source != nil {
+		return f.Object.Name, nil
+	}
 	spec, err := f.Object.Spec()
 	if err != nil {
 		return "", fmt.Errorf("read program %s: %w", f.Object.Name, err)

@@ -13,6 +13,7 @@ func (s *Sensor) take(h kernel.Head, rec []byte) {
 	s.stats.records.Add(1)
 	f := s.decode[h.Kind&31]
 	e := &s.event
+	h = s.subject(h)
 	*e = esclusa.Event{} // its fields are new each time: who keeps the event may keep them
 	e.Process.ProcessKey = h.Key()
 	if f == nil || f.Record != h.Kind {

@@ -69,6 +69,9 @@ type Sensor struct {
 	stats  counters
 	drift  chan *esclusa.Event // whose executable is being compared
 
+	sources []events.Source
+	missing []kernel.Missing // sources that could not be opened
+
 	// telling lets one event out at a time: most come from the reader, some
 	// from those who count losses and compare executables.
 	telling sync.Mutex
@@ -92,11 +95,10 @@ type Stats struct {
 // Start puts the programs into the kernel and learns what runs already.
 func Start(c Config) (*Sensor, error) {
 	s := &Sensor{config: c, lost: map[kernel.Loss]uint64{}, drift: make(chan *esclusa.Event, maxDrift)}
-	objects := make([]kernel.Object, 0, len(c.Families))
+	objects := events.Objects(c.Families)
 	for i := range c.Families {
 		f := &c.Families[i]
 		s.decode[f.Record&31] = f
-		objects = append(objects, f.Object)
 	}
 	if c.Guards != nil {
 		s.decode[kernel.Guard] = &events.Family{Kind: esclusa.EventGuard, Record: kernel.Guard, Decode: c.Guards.Decode}
@@ -122,13 +124,14 @@ func Start(c Config) (*Sensor, error) {
 			s.spaces.host = p.NS
 		}
 	}
+	s.openSources()
 	return s, nil
 }
 
 // Missing are the families that this kernel cannot take: what is not seen.
 func (s *Sensor) Missing() []esclusa.Gap {
 	var gaps []esclusa.Gap
-	for _, m := range s.set.Missing() {
+	for _, m := range append(s.missing, s.set.Missing()...) {
 		for _, f := range s.config.Families {
 			if f.Object.Name == m.Name && (f.Absent == nil || !f.Absent()) {
 				gaps = append(gaps, esclusa.Gap{Scope: esclusa.GapSystem, What: f.Lost, Err: m.Err.Error(), Hint: "esclusa watch doctor"})
@@ -148,11 +151,13 @@ func (s *Sensor) Stats() Stats {
 func (s *Sensor) Run(ctx context.Context) error {
 	defer s.set.Close()
 	g, ctx := errgroup.WithContext(ctx)
+	read, last := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error { return s.config.Host.Run(ctx) })
+	g.Go(func() error { defer last(); return s.runSources(ctx) })
 	g.Go(func() error { return s.countLosses(ctx) })
 	g.Go(func() error {
 		defer close(s.drift)
-		if err := s.set.Run(ctx, s.take); err != nil {
+		if err := s.set.Run(read, s.take); err != nil {
 			return err
 		}
 		return s.tellLosses() // the last: nothing is lost any more

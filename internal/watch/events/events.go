@@ -21,6 +21,9 @@ type Family struct {
 	Kind   esclusa.EventKind
 	Record kernel.Kind
 	Object kernel.Object
+	// Source takes the place of Object where a family needs no program; the
+	// object then has its name alone.
+	Source func(Scope) (Source, error)
 	// Decode writes what a record says into an event whose Kind, At and
 	// Process.ProcessKey are set. Families of processes (exec, fork) fill
 	// Process; the others fill Fields. The bytes may not be kept.

@@ -46,6 +46,7 @@ func Acts() []Act {
 		}},
 		{"io_uring", esclusa.EventIOUring, ioUring},
 		{"signal", esclusa.EventSignal, func() error { return unix.Kill(os.Getppid(), unix.SIGCONT) }},
+		{"file", esclusa.EventFile, makeFile},
 		{"umount", esclusa.EventMount, umount},
 		{"ptrace", esclusa.EventPtrace, ptrace},
 		{"bpf", esclusa.EventBPF, loadFilter},
@@ -57,6 +58,18 @@ func Acts() []Act {
 			})
 		}},
 	}
+}
+
+// FileName is the end of the path of the file that an act makes and removes.
+const FileName = ".esclusa-prove"
+
+func makeFile() error {
+	f, err := os.CreateTemp("", "*"+FileName)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	return f.Close()
 }
 
 // Do does the act of a name.

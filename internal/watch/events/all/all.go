@@ -11,6 +11,7 @@ import (
 	"github.com/esclusa/esclusa/internal/watch/events/dns"
 	"github.com/esclusa/esclusa/internal/watch/events/exec"
 	"github.com/esclusa/esclusa/internal/watch/events/exit"
+	"github.com/esclusa/esclusa/internal/watch/events/file"
 	"github.com/esclusa/esclusa/internal/watch/events/fork"
 	"github.com/esclusa/esclusa/internal/watch/events/iouring"
 	"github.com/esclusa/esclusa/internal/watch/events/module"
@@ -27,6 +28,6 @@ func Families() []events.Family {
 	return []events.Family{
 		cgroup.New(), fork.New(), exec.New(), exit.New(),
 		connect.New(), bind.New(), sysctl.New(), capability.New(), signal.New(), iouring.New(),
-		mount.New(), ptrace.New(), bpf.New(), module.New(), userfaultfd.New(), dns.New(),
+		mount.New(), ptrace.New(), bpf.New(), module.New(), userfaultfd.New(), dns.New(), file.New(),
 	}
 }

@@ -24,12 +24,10 @@ import (
 func record(t *testing.T, o kernel.Options, do func()) ([]esclusa.Event, *kernel.Set) {
 	t.Helper()
 	by := map[kernel.Kind]events.Family{}
-	var objects []kernel.Object
 	for _, f := range all.Families() {
 		by[f.Record] = f
-		objects = append(objects, f.Object)
 	}
-	set, err := kernel.Load(o, objects...)
+	set, err := kernel.Load(o, events.Objects(all.Families())...)
 	if errors.Is(err, os.ErrPermission) && os.Getuid() != 0 {
 		t.Skip("needs root")
 	}
@@ -39,15 +37,29 @@ func record(t *testing.T, o kernel.Options, do func()) ([]esclusa.Event, *kernel
 	t.Cleanup(func() { set.Close() })
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	var source events.Source
+	if f := by[kernel.File]; o.Host {
+		if source, err = f.Source(events.Scope{Host: true, Files: events.Files{{Match: events.Suffix, Text: prove.FileName}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	go func() {
 		defer cancel()
-		do()
+		if source == nil {
+			do()
+			return
+		}
+		seen, stop := context.WithCancel(t.Context())
+		go func() { defer stop(); do() }()
+		if err := source.Run(seen, &set.Posts); err != nil {
+			t.Error(err)
+		}
 	}()
 	mine := map[int32]bool{int32(os.Getpid()): true}
 	var out []esclusa.Event
 	err = set.Run(ctx, func(h kernel.Head, b []byte) {
 		e := esclusa.Event{Kind: by[h.Kind].Kind}
-		e.Process.ProcessKey = h.Key()
+		e.Process.ProcessKey = h.Key() // of a file, by its number alone
 		if err := by[h.Kind].Decode(b, &e); err != nil {
 			t.Errorf("%s: %v", h.Kind, err)
 		}
@@ -124,11 +136,7 @@ func TestArgumentsAreCut(t *testing.T) {
 // is what was handled plus what was counted, exactly.
 func TestLossIsCounted(t *testing.T) {
 	by := map[kernel.Kind]uint64{}
-	var objects []kernel.Object
-	for _, f := range all.Families() {
-		objects = append(objects, f.Object)
-	}
-	set, err := kernel.Load(kernel.Options{ProcessRing: uint32(os.Getpagesize())}, objects...)
+	set, err := kernel.Load(kernel.Options{ProcessRing: uint32(os.Getpagesize())}, events.Objects(all.Families())...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,6 +219,7 @@ func TestActs(t *testing.T) {
 		{"bpf", esclusa.EventBPF, map[string]any{"cmd": "prog_load", "type": "socket_filter"}},
 		{"userfaultfd", esclusa.EventUserfault, map[string]any{"kernelFaults": true}},
 		{"dns", esclusa.EventDNS, map[string]any{"name": "esclusa.invalid", "type": "A"}},
+		{"file", esclusa.EventFile, map[string]any{"op": "create", "mode": int64(0o600)}},
 		{"nothing", "", nil},
 	} {
 		t.Run(tt.act, func(t *testing.T) {
@@ -280,12 +289,10 @@ func TestCgroups(t *testing.T) {
 	var story []string
 	ids := map[string]uint64{}
 	decode := map[kernel.Kind]events.Family{}
-	var objects []kernel.Object
 	for _, f := range all.Families() {
 		decode[f.Record] = f
-		objects = append(objects, f.Object)
 	}
-	set, err := kernel.Load(kernel.Options{}, objects...)
+	set, err := kernel.Load(kernel.Options{}, events.Objects(all.Families())...)
 	if err != nil {
 		t.Fatal(err)
 	}
