@@ -190,7 +190,7 @@ func (a app) watch(ctx context.Context, o *watchOptions) error {
 		return err
 	}
 	defer reply.Close()
-	config.Sink, config.Judges = append(to, reply), []watch.Judge{judge}
+	config.Sink, config.Judges = append(tellers{reply}, to...), []watch.Judge{judge}
 	keeper, err := a.guard(&config, o)
 	if err != nil {
 		return err

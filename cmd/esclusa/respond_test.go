@@ -105,7 +105,7 @@ n=0; while :; do n=$((n+1)); echo $n >/srv/x/bad; usleep 20000; done`}.Start(t, 
 	if id == "" || !strings.Contains(list, "contained") || !strings.Contains(list, "to undo:") || strings.Contains(list, "lawful") {
 		t.Fatalf("%s", list)
 	}
-	if show := esclusa(0, "respond", "show", id[:6]); !strings.Contains(show, "takes its commands from a network") || !strings.Contains(show, "because ") {
+	if show := esclusa(0, "respond", "show", id[:6]); !strings.Contains(show, "hands a program to the network") || !strings.Contains(show, "because ") {
 		t.Error(show)
 	}
 	freeze := regexp.MustCompile(id + `\.\d+ freeze`).FindString(list)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ func (o *respondOptions) register(c *cobra.Command) {
 }
 
 // responding hands detections to a responder; without one it does nothing. It
-// is the last of the tellers, so that what was done stands below what was found.
+// is the first of the tellers: an act must not wait for a terminal.
 type responding struct {
 	*respond.Responder
 	closed bool
@@ -98,7 +99,9 @@ func (a app) tellResponse(to tellers) func(*esclusa.NodeMessage) {
 			case *stream.Text:
 				switch {
 				case m.Outcome != nil && m.Outcome.State != esclusa.OutcomePlanned:
-					_ = respond.WriteOutcome(a.stdout, m.Outcome, width, time.Now()) // a terminal that is gone ends the sensor elsewhere
+					var b bytes.Buffer // one write, between those of the sensor
+					_ = respond.WriteOutcome(&b, m.Outcome, width, time.Now())
+					_, _ = a.stdout.Write(b.Bytes()) // a terminal that is gone ends the sensor elsewhere
 				case m.Gap != nil:
 					fmt.Fprintf(a.stderr, "unknown: %s\n", m.Gap)
 				}
