@@ -13,6 +13,7 @@ import (
 	"github.com/esclusa/esclusa/content"
 	"github.com/esclusa/esclusa/internal/scan/catalog/apk"
 	"github.com/esclusa/esclusa/internal/scan/catalog/dpkg"
+	"github.com/esclusa/esclusa/internal/scan/catalog/osrelease"
 	"github.com/esclusa/esclusa/internal/scan/catalog/rpm"
 	"github.com/esclusa/esclusa/internal/scan/layer"
 	"github.com/esclusa/esclusa/internal/shield"
@@ -97,7 +98,13 @@ func hostFacts() shield.Facts {
 	var f shield.Facts
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
-		f.Kernel = unix.ByteSliceToString(u.Release[:])
+		f.Kernel, f.Build = unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Version[:])
+	}
+	if data, err := os.ReadFile("/etc/os-release"); err == nil {
+		// One that cannot be read leaves upstream's versions to decide.
+		if r, err := (osrelease.Reader{}).Read(&layer.File{Path: "etc/os-release", Data: data}); err == nil && r.Distro != nil {
+			f.Distro = *r.Distro
+		}
 	}
 	f.Packages, f.Unread = hostPackages("/")
 	f.Program = hostProgram

@@ -88,30 +88,32 @@ func compare(a, b version) int {
 // Distribution is the version in which a distribution fixed the bug: it mends
 // its own line of a version, and leaves that version's name as it was.
 type Distribution struct {
-	System string   `yaml:"system,required" doc:"ID of os-release, and after a colon the beginning of VERSION_ID, as debian:12; el:9 is all that is like RHEL 9."`
+	System string   `yaml:"system,required" doc:"ID of os-release, alone or with VERSION_ID, as debian:12; el:9 is all that is like RHEL 9."`
 	Fixed  revision `yaml:"fixed,required" doc:"The first fixed version. It decides for versions whose first two numbers are the same."`
 }
 
-// revision is a distribution's version: all its numbers in order.
-type revision []int
+// revision is a distribution's version, compared by all its numbers in order.
+type revision struct {
+	text    string
+	numbers version
+}
 
 // DecodeText implements yamlread.Scalar.
 func (r *revision) DecodeText(s string) error {
-	if *r = revisionOf(s); len(*r) < 3 {
+	if *r = revisionOf(s); len(r.numbers) < 3 {
 		return fmt.Errorf("%q is no version of a distribution", yamlread.Clip(s, 40))
 	}
 	return nil
 }
 
-func (r revision) String() string { return version(r).String() }
-
-func revisionOf(s string) (r revision) {
+func revisionOf(s string) revision {
+	r := revision{text: s}
 	if epoch, after, ok := strings.Cut(s, ":"); ok && strings.Trim(epoch, "0123456789") == "" {
 		s = after
 	}
 	for part := range strings.FieldsFuncSeq(s, func(c rune) bool { return c < '0' || c > '9' }) {
-		if n, err := strconv.Atoi(part); err == nil && len(r) < 16 {
-			r = append(r, n)
+		if n, err := strconv.Atoi(part); err == nil && len(r.numbers) < 16 {
+			r.numbers = append(r.numbers, n)
 		}
 	}
 	return r
@@ -119,28 +121,39 @@ func revisionOf(s string) (r revision) {
 
 // decide says what a system's own list says of a version; ok is false where it
 // says nothing.
-func decide(list []Distribution, system, v string) (fixed revision, holds, ok bool) {
-	r := revisionOf(v)
+func decide(list []Distribution, system, v string) (fixed string, holds, ok bool) {
+	r := revisionOf(v).numbers
 	for _, d := range list {
-		if d.System != system && !strings.HasPrefix(system, d.System+":") || len(r) < 2 || !slices.Equal(r[:2], d.Fixed[:2]) {
+		if d.System != system && !strings.HasPrefix(system, d.System+":") || len(r) < 2 || !slices.Equal(r[:2], d.Fixed.numbers[:2]) {
 			continue
 		}
-		return d.Fixed, compare(version(r), version(d.Fixed)) < 0, true
+		return d.Fixed.text, compare(r, d.Fixed.numbers) < 0, true
 	}
-	return nil, false, false
+	return "", false, false
 }
 
 // Facts are what is known of a host.
 type Facts struct {
 	Kernel string // its release, as uname(2) says
 	Build  string // its version, as uname(2) says: some write their own there
-	System string // as Distribution has it, whole: debian:12
+	Distro esclusa.Distro
 	// Packages are what is installed; Unread is why they are not known.
 	Packages []esclusa.Package
 	Unread   error
 	// Program looks for a program where programs are, and is nil when nobody
 	// did: one that no package brought has a version that nobody knows.
 	Program func(name string) (path string, ok bool)
+}
+
+// system is the host as Distribution has it. What is like RHEL counts its
+// versions as RHEL does.
+func (f Facts) system() string {
+	switch f.Distro.ID {
+	case "rhel", "almalinux", "rocky", "centos", "ol":
+		major, _, _ := strings.Cut(f.Distro.Version, ".")
+		return "el:" + major
+	}
+	return f.Distro.ID + ":" + f.Distro.Version
 }
 
 // State says whether a host has a bug.
@@ -173,11 +186,11 @@ func (p *Patch) judgeKernel(f Facts) (State, string) {
 	if len(v) < 2 {
 		return Unknown, fmt.Sprintf("the version of kernel %q", f.Kernel)
 	}
-	if fixed, holds, ok := decide(p.Affects.Distributions, f.System, release); ok {
+	if fixed, holds, ok := decide(p.Affects.Distributions, f.system(), release); ok {
 		if holds {
-			return Affected, fmt.Sprintf("kernel %s of %s: fixed in %s", release, f.System, fixed)
+			return Affected, fmt.Sprintf("kernel %s of %s: fixed in %s", release, f.system(), fixed)
 		}
-		return NotAffected, fmt.Sprintf("kernel %s of %s", release, f.System)
+		return NotAffected, fmt.Sprintf("kernel %s of %s", release, f.system())
 	}
 	for _, r := range p.Affects.Kernel {
 		if r.holds(v) {
@@ -212,9 +225,9 @@ func (p *Patch) judgePackages(f Facts) (State, string) {
 			if v == nil {
 				return Unknown, "the version of " + h.Name + " " + h.Version
 			}
-			if fixed, holds, ok := decide(a.Distributions, f.System, h.Version); ok {
+			if fixed, holds, ok := decide(a.Distributions, f.system(), h.Version); ok {
 				if holds {
-					return Affected, fmt.Sprintf("%s %s of %s: fixed in %s", h.Name, h.Version, f.System, fixed)
+					return Affected, fmt.Sprintf("%s %s of %s: fixed in %s", h.Name, h.Version, f.system(), fixed)
 				}
 				why = h.Name + " " + h.Version
 				continue

@@ -125,6 +125,62 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestDistributions: what a distribution mended itself is not taken for
+// upstream's version of that number. The fixed versions are those of the
+// distributions' advisories, the patches the real ones.
+func TestDistributions(t *testing.T) {
+	list, err := fs.Sub(content.Patches, "patches")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := shield.ReadAll(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch := map[string]*shield.Patch{}
+	for _, p := range all {
+		patch[p.ID] = p
+	}
+	distro := func(id, version string) esclusa.Distro { return esclusa.Distro{ID: id, Version: version} }
+	build := func(v string) string { return "#1 SMP PREEMPT_DYNAMIC Debian " + v + " (2026-05-15)" }
+	runc := func(d esclusa.Distro, v string) shield.Facts {
+		return shield.Facts{Kernel: "6.1.0", Distro: d, Packages: []esclusa.Package{{Name: "runc", Version: v}}}
+	}
+	for _, tt := range []struct {
+		id    string
+		facts shield.Facts
+		want  shield.State
+	}{
+		{"CVE-2024-1086", shield.Facts{Kernel: "6.1.0-48-amd64", Build: build("6.1.172-1"), Distro: distro("debian", "12")}, shield.NotAffected},
+		{"CVE-2024-1086", shield.Facts{Kernel: "6.1.0-17-amd64", Build: build("6.1.69-1"), Distro: distro("debian", "12")}, shield.Affected},
+		{"CVE-2024-1086", shield.Facts{Kernel: "5.10.0-27-amd64", Build: build("5.10.209-2~deb10u1"), Distro: distro("debian", "10")}, shield.NotAffected},
+		{"CVE-2024-1086", shield.Facts{Kernel: "5.10.0-26-amd64", Build: build("5.10.197-1~deb10u1"), Distro: distro("debian", "10")}, shield.Affected},
+		{"CVE-2024-1086", shield.Facts{Kernel: "5.14.0-427.13.1.el9_4.x86_64", Distro: distro("almalinux", "9.4")}, shield.NotAffected},
+		{"CVE-2024-1086", shield.Facts{Kernel: "5.14.0-362.8.1.el9_3.x86_64", Distro: distro("rocky", "9.3")}, shield.Affected},
+		{"CVE-2023-32233", shield.Facts{Kernel: "5.10.0-23-amd64", Build: build("5.10.179-1"), Distro: distro("debian", "11")}, shield.NotAffected},
+		// A kernel of another line than the list's is upstream's to judge.
+		{"CVE-2023-32233", shield.Facts{Kernel: "6.1.0-0.deb11.5-amd64", Build: build("6.1.12-1~bpo11+1"), Distro: distro("debian", "11")}, shield.Affected},
+		{"CVE-2023-2640", shield.Facts{Kernel: "6.2.0-25-generic", Distro: distro("ubuntu", "23.04")}, shield.Affected},
+		{"CVE-2023-2640", shield.Facts{Kernel: "6.2.0-26-generic", Distro: distro("ubuntu", "23.04")}, shield.NotAffected},
+		{"CVE-2023-2640", shield.Facts{Kernel: "5.15.0-91-generic", Distro: distro("ubuntu", "22.04")}, shield.NotAffected},
+		{"CVE-2023-2640", shield.Facts{Kernel: "6.2.0", Distro: distro("debian", "12")}, shield.NotAffected},
+		{"CVE-2024-21626", runc(distro("debian", "12"), "1.1.5+ds1-1+deb12u1"), shield.NotAffected},
+		{"CVE-2024-21626", runc(distro("debian", "12"), "1.1.5+ds1-1+b1"), shield.Affected},
+		{"CVE-2024-21626", runc(distro("debian", "11"), "1.0.0~rc93+ds1-5+deb11u2"), shield.Affected},
+		{"CVE-2024-21626", runc(distro("fedora", "39"), "2:1.1.12-1.fc39"), shield.NotAffected},
+		{"CVE-2019-5736", runc(distro("debian", "10"), "1.0.0~rc6+dfsg1-1"), shield.Affected},
+		{"CVE-2019-5736", runc(distro("debian", "11"), "1.0.0~rc93+ds1-5"), shield.NotAffected},
+		{"CVE-2025-52881", runc(distro("almalinux", "9.6"), "4:1.2.5-3.el9_6"), shield.NotAffected},
+		{"CVE-2025-52881", runc(distro("almalinux", "9.6"), "4:1.2.5-2.el9_6"), shield.Affected},
+		{"CVE-2025-52881", runc(distro("arch", ""), "1.4.0-rc.2"), shield.Affected},
+		{"CVE-2025-52881", runc(distro("arch", ""), "1.4.0-rc.3"), shield.NotAffected},
+	} {
+		if got, why := patch[tt.id].Judge(tt.facts); got != tt.want {
+			t.Errorf("%s, %+v: %s (%s), want %s", tt.id, tt.facts, got, why, tt.want)
+		}
+	}
+}
+
 // TestModes: one abuse and one lawful use in each mode, on this kernel. Only
 // enforce refuses; observe tells; both count what is lawful.
 func TestModes(t *testing.T) {
