@@ -706,3 +706,36 @@ func groupStates(t *testing.T, group int) (out []string) {
 	}
 	return out
 }
+
+// TestVersion1: on a host where the unified hierarchy has no cgroup of the
+// container, the freezer of version 1 does it, says so, and what is frozen by
+// it can still be ended.
+func TestVersion1(t *testing.T) {
+	kerneltest.Needs(t)
+	w, err := actions.NewWorld(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.Freezer == "" {
+		t.Skip("no freezer of version 1 is mounted")
+	}
+	w.Unified = ""
+	v := start(t, kerneltest.Name(t, "v1"))
+	conform(t, actor(t, esclusa.ActionFreeze), w, &v)
+	j := v.target(esclusa.ActionIsolate)
+	if err := actor(t, esclusa.ActionIsolate).Prepare(t.Context(), w, &j); err == nil || !strings.Contains(err.Error(), "unified") {
+		t.Errorf("isolated without the unified hierarchy: %v", err)
+	}
+	for _, name := range []esclusa.ActionName{esclusa.ActionFreeze, esclusa.ActionStop} {
+		a, j := actor(t, name), v.target(name)
+		if err := errors.Join(a.Prepare(t.Context(), w, &j), a.Do(t.Context(), w, &j)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if s, err := a.Check(t.Context(), w, &j); err != nil || s != actions.Holds {
+			t.Errorf("%s: state %d, %v", name, s, err)
+		}
+		if name == esclusa.ActionFreeze && !strings.Contains(j.Said, "version 1") {
+			t.Errorf("it says %q", j.Said)
+		}
+	}
+}
