@@ -125,6 +125,85 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// FuzzDecode: whatever a record of a guard is, it is an event or an error.
+func FuzzDecode(f *testing.F) {
+	dir, err := fs.Sub(content.Patches, "patches")
+	if err != nil {
+		f.Fatal(err)
+	}
+	list, err := shield.ReadAll(dir)
+	if err != nil {
+		f.Fatal(err)
+	}
+	s, err := shield.New(list, func(*shield.Patch) guards.Mode { return guards.Enforce })
+	if err != nil {
+		f.Fatal(err)
+	}
+	whole := 0
+	for n := guards.Sysctl; n <= guards.IOUring; n++ {
+		rec := make([]byte, 1024)
+		rec[6] = byte(n)                   // the guard
+		rec[kernel.HeadSize+4] = 2         // enforce
+		rec[kernel.HeadSize+8] = 4         // a container
+		copy(rec[guards.HitSize:], "aa/b") // whatever it means there
+		var e esclusa.Event
+		if s.Decode(rec, &e) == nil {
+			whole++
+		}
+		f.Add(rec)
+		f.Add(rec[:guards.HitSize])
+	}
+	if whole != int(guards.IOUring) {
+		f.Fatalf("%d of %d guards know their own records", whole, guards.IOUring)
+	}
+	f.Fuzz(func(t *testing.T, rec []byte) {
+		e := esclusa.Event{}
+		if s.Decode(rec, &e) != nil {
+			return
+		}
+		if e.Kind != esclusa.EventGuard || len(e.Fields) < 6 {
+			t.Fatalf("an event without what it is about: %+v", e)
+		}
+		told := 0
+		s.Judge(&e, func(d esclusa.Detection) {
+			if told++; d.Rule == "" || d.Message == "" {
+				t.Fatalf("%+v", d)
+			}
+		})
+		if told != 1 {
+			t.Fatalf("%d detections of one record", told)
+		}
+	})
+}
+
+// TestRules: what is wrong in a rule is told where it stands.
+func TestRules(t *testing.T) {
+	const sysctl = "  - sysctl:\n      - {by: [host], keys: [\"kernel.msg*\"], except: [kernel.msgmnb], begins: \"+=\"}\n"
+	for _, tt := range []struct{ rule, want string }{
+		{"open: [{by: [container], names: [a/b]}]", `file "a/b"`},
+		{"open: [{by: [container], names: []}]", "names is empty"},
+		{"open: [{by: [container], names: [a], on: ext9}]", `unknown file system "ext9"`},
+		{"open: [{by: [runtime], names: [a]}]", "by: runtime and runtimes belong together"},
+		{"open: [{by: [container], names: [0123456789012345678901234567890123456789]}]", "at most 31 bytes"},
+		{"exec: [{by: [container]}]", "the rule would refuse every program"},
+		{"exec: [{by: [container], workdir: inside}]", `unknown word "inside"`},
+		{"mount: [{by: [container], types: [a-type-that-is-too-long]}]", "at most 15 bytes"},
+		{"mount: [{by: [container], types: []}]", "types is empty"},
+		{"setxattr: [{by: [userns], attributes: []}]", "attributes is empty"},
+		{"io_uring: [{by: [userns], uses: [rings]}]", `unknown word "rings"`},
+		{"io_uring: [{by: [userns], uses: []}]", "uses is empty"},
+		{"io_uring: [{by: [userns], uses: [ring, polling]}]", ""},
+		{"exec: [{by: [container], programs: [nsenter]}]", ""},
+		{"open: [{by: [container, userns], names: [runc], outside: true, on: overlay}]", ""},
+	} {
+		text := strings.Replace(patch, sysctl, "  - "+tt.rule+"\n", 1)
+		_, err := shield.Parse("CVE-2099-0001.yaml", []byte(text))
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: got %v, want %q", tt.rule, err, tt.want)
+		}
+	}
+}
+
 // TestDistributions: what a distribution mended itself is not taken for
 // upstream's version of that number. The fixed versions are those of the
 // distributions' advisories, the patches the real ones.
