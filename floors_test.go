@@ -35,7 +35,7 @@ var only = map[string][]string{
 	"github.com/cilium/ebpf":   {"internal/kernel", "internal/watch/events", "internal/shield/guards"},
 	"k8s.io/":                  {"internal/kube"},
 	"github.com/sigstore/":     {"internal/signing"},
-	"os/exec":                  {"cmd/", "internal/oci", "internal/benchscan", "internal/truth", "internal/kerneltest", "internal/shield/prove"},
+	"os/exec":                  {"cmd/", "internal/oci", "internal/benchscan", "internal/truth", "internal/kerneltest", "internal/benchnode", "internal/shield/prove"},
 	module + "/internal/truth": {}, // tests only
 }
 

@@ -33,6 +33,7 @@ type watchOptions struct {
 	budget  uint64
 	record  string
 	state   string
+	metrics string
 	shield  shieldOptions
 	respond respondOptions
 	content contentOptions
@@ -115,10 +116,11 @@ It needs root and Linux 5.10 or newer with BTF; no module.`,
 	f.Uint64Var(&o.budget, "budget", 20_000, "how many `EVENTS` one container may make in a second; 0 is no limit")
 	o.content.register(c)
 	f.StringVar(&o.state, "state", stateDir, "`FOLDER` of what outlives the sensor")
+	f.StringVar(&o.metrics, "metrics", "", "answer Prometheus at `ADDRESS`:PORT, too; the socket in the sensor's folder always does")
 	o.shield.register(c)
 	o.respond.register(c)
 	f.StringVar(&o.record, "record", "", "write every event to `FILE`, for esclusa watch replay")
-	c.AddCommand(a.watchReplayCommand(), a.watchDoctorCommand(), a.watchProveCommand())
+	c.AddCommand(a.watchStatusCommand(), a.watchReplayCommand(), a.watchDoctorCommand(), a.watchProveCommand())
 	return c
 }
 
@@ -196,6 +198,11 @@ func (a app) watch(ctx context.Context, o *watchOptions) error {
 		return err
 	}
 	defer keeper.Close()
+	answers, err := answer(o.state, o.metrics)
+	if err != nil {
+		return err
+	}
+	defer answers.close()
 	s, err := watch.Start(config)
 	if err != nil {
 		if o.record != "" {
@@ -209,7 +216,8 @@ func (a app) watch(ctx context.Context, o *watchOptions) error {
 	}
 	a.tellGuards(keeper)
 	fmt.Fprintf(a.stderr, "watching by %d rules and %d sequences; Ctrl-C ends it\n", len(judge.Rules.Rules()), len(judge.Sequences.Sequences()))
-	err = runAll(ctx, s.Run, keeper.Run, reply.Run)
+	answers.start, answers.sensor, answers.keeper = start, s, keeper
+	err = runAll(ctx, s.Run, keeper.Run, reply.Run, answers.run)
 	err = errors.Join(err, reply.Close())
 	a.tellGaps(judge.TakeGaps())
 	for _, t := range to {

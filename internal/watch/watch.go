@@ -15,6 +15,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -62,6 +63,7 @@ type Config struct {
 // Sensor is programs in the kernel and what is known beside them.
 type Sensor struct {
 	config Config
+	since  time.Time
 	set    *kernel.Set
 	decode [32]*events.Family
 	event  esclusa.Event // of the record at hand
@@ -94,7 +96,7 @@ type Stats struct {
 
 // Start puts the programs into the kernel and learns what runs already.
 func Start(c Config) (*Sensor, error) {
-	s := &Sensor{config: c, lost: map[kernel.Loss]uint64{}, drift: make(chan *esclusa.Event, maxDrift)}
+	s := &Sensor{config: c, since: time.Now().UTC(), lost: map[kernel.Loss]uint64{}, drift: make(chan *esclusa.Event, maxDrift)}
 	objects := events.Objects(c.Families)
 	for i := range c.Families {
 		f := &c.Families[i]
