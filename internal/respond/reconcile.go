@@ -146,6 +146,12 @@ func (r *Responder) recover(ctx context.Context, losses []spool.Loss) error {
 		o, told := last[id]
 		r.reconcile(ctx, r.open[id], o, told)
 	}
+	for _, o := range last {
+		if o.State == esclusa.OutcomePlanned && r.open[o.Action.ID] == nil { // evidence: nothing is to be taken back
+			o.State, o.At, o.Why = esclusa.OutcomeFailed, now.UTC(), "the sensor ended before it was done"
+			r.recordOutcome(&o, true)
+		}
+	}
 	r.expire(ctx, now)
 	return nil
 }

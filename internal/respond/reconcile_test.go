@@ -175,3 +175,66 @@ func TestGone(t *testing.T) {
 		t.Errorf("%v", again.gaps)
 	}
 }
+
+// TestEvidenceCut: evidence that was being collected when the sensor ended is
+// said to be missing, once.
+func TestEvidenceCut(t *testing.T) {
+	dir := t.TempDir()
+	audit, err := spool.Open(filepath.Join(dir, "audit"), spool.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(esclusa.NodeMessage{Outcome: &esclusa.Outcome{
+		Action: esclusa.Action{ID: "i-cut.1", Name: esclusa.ActionEvidence, Incident: "i-cut"}, State: esclusa.OutcomePlanned, At: time.Now(),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := audit.Append(spool.Audit, data); err != nil {
+		t.Fatal(err)
+	}
+	if err := audit.Close(); err != nil {
+		t.Fatal(err)
+	}
+	first := run(t, dir, respond.Options{})
+	if o := first.wait(t, esclusa.ActionEvidence, esclusa.OutcomeFailed); !strings.Contains(o.Why, "the sensor ended") {
+		t.Error(o.Why)
+	}
+	if err := first.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if again := run(t, dir, respond.Options{}); len(again.told) != 0 {
+		t.Errorf("told again: %+v", again.told)
+	}
+}
+
+// TestTakenBack: what somebody else took back is not said to hold, and others
+// that hold are left alone.
+func TestTakenBack(t *testing.T) {
+	kerneltest.Needs(t)
+	thawed, other := start(t, "thawed"), start(t, "kept")
+	e := run(t, t.TempDir(), respond.Options{Enforce: true})
+	for _, b := range []*box{thawed, other} {
+		e.Offer(b.detection("r", "freeze", "isolate"))
+	}
+	for other.runs() || thawed.runs() { // until both are frozen
+		continue
+	}
+	w, err := actions.NewWorld(e.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := w.Group(thawed.c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Freeze(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	if o := e.wait(t, esclusa.ActionFreeze, esclusa.OutcomeUndone); !strings.Contains(o.Why, "somebody else") || o.Action.Target.Container != thawed.name {
+		t.Errorf("%+v", o)
+	}
+	if other.runs() {
+		t.Error("the other goes on, too")
+	}
+}

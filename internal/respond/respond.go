@@ -61,6 +61,7 @@ type Responder struct {
 	audit      *spool.Spool
 	marks      []uint64             // where the audit may be cut
 	open       map[string]*entry    // of the journal, by the action's id
+	looked     string               // after which action to look next
 	denied     map[string]time.Time // when a container was last to be ended for its image
 
 	queue   chan offer
@@ -108,6 +109,7 @@ func (r *Responder) Run(ctx context.Context) error {
 		case <-t.C:
 			r.requests(ctx)
 			r.denyStarts(ctx)
+			r.look(ctx)
 			if n++; n%10 == 0 {
 				r.expire(ctx, time.Now())
 			}
@@ -387,8 +389,8 @@ func (r *Responder) extend(id string, now time.Time, d time.Duration, by, why st
 	r.recordOutcome(&e.Outcome, true)
 }
 
-// expire looks at what time has brought: actions whose time is over or whose
-// target is gone, questions that nobody answered, incidents that are quiet.
+// expire looks at what time has brought: actions whose time is over, questions
+// that nobody answered, incidents that are quiet.
 func (r *Responder) expire(ctx context.Context, now time.Time) {
 	for _, id := range r.ids() {
 		e := r.open[id]
@@ -401,8 +403,6 @@ func (r *Responder) expire(ctx context.Context, now time.Time) {
 			if err := r.undo(ctx, e, esclusa.OutcomeUndone, "its time was over", ""); err != nil {
 				r.options.Log.Error("undo failed", "action", id, "err", err)
 			}
-		default:
-			r.look(ctx, e)
 		}
 	}
 	for _, in := range r.correlator.Quiet(now) {
@@ -411,15 +411,31 @@ func (r *Responder) expire(ctx context.Context, now time.Time) {
 	r.cut()
 }
 
-// look closes an action that does not hold any more.
-func (r *Responder) look(ctx context.Context, e *entry) {
-	s, err := r.actors[e.Action.Name].Check(ctx, r.world, &e.Job)
-	switch {
-	case err != nil || s == actions.Holds:
-	case s == actions.Gone:
-		r.end(e, esclusa.OutcomeUndone, "what it was done to is gone", "")
-	default:
-		r.end(e, esclusa.OutcomeUndone, "somebody else took it back", "")
+// looks is how many actions are looked at in a tick: a detection must not wait
+// for all that hold.
+const looks = 4
+
+// look closes actions that do not hold any more, some at a time.
+func (r *Responder) look(ctx context.Context) {
+	ids := r.ids()
+	at, _ := slices.BinarySearch(ids, r.looked)
+	for range min(looks, len(ids)) {
+		if at >= len(ids) {
+			at = 0
+		}
+		e := r.open[ids[at]]
+		at++
+		if r.looked = e.Action.ID + "\x00"; e.Outcome.State != esclusa.OutcomeDone {
+			continue
+		}
+		s, err := r.actors[e.Action.Name].Check(ctx, r.world, &e.Job)
+		switch {
+		case err != nil || s == actions.Holds:
+		case s == actions.Gone:
+			r.end(e, esclusa.OutcomeUndone, "what it was done to is gone", "")
+		default:
+			r.end(e, esclusa.OutcomeUndone, "somebody else took it back", "")
+		}
 	}
 }
 
