@@ -44,6 +44,9 @@ func (l line) conflict() bool {
 // cutKey splits a "key: value" line of YAML, or a "key value" line of Yarn 1.
 // Quotes are removed from both.
 func (l line) cutKey() (key, value string, ok bool) {
+	if l.text == "" { // what is left of a line may be nothing
+		return "", "", false
+	}
 	if l.text[0] == '"' || l.text[0] == '\'' {
 		var rest string
 		if key, rest, ok = cutQuoted(l.text); !ok {
