@@ -254,6 +254,10 @@ func isFolder(name string) bool {
 	return err == nil && info.IsDir()
 }
 
+// errUnmade is a container of which runc has not yet written when it was
+// started: its cgroup is made before that.
+var errUnmade = errors.New("runc has not said yet, or no more, when it was started")
+
 // facts asks those who may know.
 func (h *Host) facts(ctx context.Context, pl place) (facts, error) {
 	var (
@@ -276,7 +280,11 @@ func (h *Host) facts(ctx context.Context, pl place) (facts, error) {
 	default:
 		f, err = h.askStorage(ctx, pl)
 	}
-	if s, found := h.state(ctx, pl); found {
+	s, found := h.state(ctx, pl)
+	if s.Created.IsZero() && errors.Is(err, errNoImage) {
+		err = errUnmade
+	}
+	if found {
 		if f.started.IsZero() {
 			f.started = s.Created
 		}

@@ -28,6 +28,8 @@ type Container struct {
 	Capabilities []string
 	// Host names namespaces that it shares with the host: "pid", "network".
 	Host []string
+	// Programs are files of the host that the image has in /usr/bin.
+	Programs []string
 	// Mounts are folders of the host, "SOURCE:TARGET", read-write.
 	Mounts []string
 	// Sysctls are set by runc.
@@ -99,6 +101,13 @@ func (c Container) Bundle(t testing.TB) string {
 			t.Fatal(err)
 		}
 		write(t, to, data, 0o755)
+	}
+	for _, name := range c.Programs {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(root, "usr/bin", filepath.Base(name)), data, 0o755)
 	}
 	write(t, filepath.Join(root, "etc/passwd"), []byte("root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"), 0o644)
 	if c.Args == nil {

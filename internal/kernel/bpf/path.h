@@ -79,9 +79,17 @@ static __always_inline int esc_path(struct esc_pathbuf *b, struct path *p, struc
 			return -1;
 		d = parent;
 	}
-	if (off == ESC_PATH) {
-		off = ESC_PATH - 1;
+	if (off == ESC_PATH) { /* a root, or what hangs nowhere: memfd:x */
+		char first = 0;
+		u32 len = BPF_CORE_READ(d, d_name.len) & 255;
+
+		bpf_probe_read_kernel(&first, 1, BPF_CORE_READ(d, d_name.name));
+		if (first == '/')
+			len = 0;
+		off = ESC_PATH - 1 - len;
 		b->at[off] = '/';
+		if (bpf_probe_read_kernel(b->at + off + 1, len, BPF_CORE_READ(d, d_name.name)))
+			return -1;
 	}
 	*from = off;
 	return flags;

@@ -6,12 +6,14 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // overlay is the root of a container, or what may become one.
 type overlay struct {
 	point, upper, work string
 	lower              []string
+	gone               time.Time // when it was seen to be unmounted
 }
 
 // maxOverlays bounds what is remembered of the host's mounts.

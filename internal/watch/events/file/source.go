@@ -64,6 +64,8 @@ const (
 	// settle is how long after a file was copied up its mode is changed, if
 	// that was the reason.
 	settle = 2 * time.Millisecond
+	// keepGone is how long an overlay is known after it was unmounted.
+	keepGone = 30 * time.Second
 	// What is remembered is bounded, and forgotten whole.
 	maxFolders = 8192
 	maxTold    = 8192
@@ -212,6 +214,14 @@ func (s *source) remount() error {
 	was := s.overlays
 	s.overlays = now
 	clear(s.folders)
+	for upper, o := range was { // of one that is gone, what was done waits yet
+		if now[upper] == nil && len(now) < maxOverlays && (o.gone.IsZero() || time.Since(o.gone) < keepGone) {
+			if o.gone.IsZero() {
+				o.gone = time.Now()
+			}
+			now[upper] = o
+		}
+	}
 	if s.scope.Host {
 		s.system("/")
 	}
