@@ -3,7 +3,7 @@ SHELL := /bin/bash
 TOOL  := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build bpf test unit check needs vectors test-large test-layers inflate guest bpf-check fuzz bench bench-scan clean
+.PHONY: help build bpf test unit check needs vectors test-large test-layers inflate guest lawful bpf-check fuzz bench bench-scan clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -64,6 +64,11 @@ guest: needs ## the tests that need BPF as a security module, in a virtual machi
 
 # Packages whose tests run there, all of them: a skip there is a failure.
 GUEST ?= ./internal/shield/...
+
+lawful: NEEDS := runc:runc busybox:busybox-static iptables-legacy:iptables sysctl:procps nginx:nginx-light node:nodejs python3:python3 \
+  psql:postgresql setpriv:util-linux
+lawful: needs ## lawful work under all guards: a build, a database, services, overlays
+	go test -count=1 -timeout 15m -run TestLawful -v ./internal/shield/prove -lawful
 
 FUZZTIME ?= 60s
 # (Minimising a find takes up to 60 s by default, and with them all of the time.)

@@ -34,7 +34,7 @@ func main() {
 		return
 	}
 	var g guest
-	flag.DurationVar(&g.timeout, "timeout", 8*time.Minute, "when the machine is stopped at the latest")
+	flag.DurationVar(&g.timeout, "timeout", 15*time.Minute, "when the machine is stopped at the latest")
 	flag.StringVar(&g.only, "run", "", "tests that match this regular expression")
 	flag.BoolVar(&g.verbose, "v", false, "print what the tests print")
 	flag.Parse()
