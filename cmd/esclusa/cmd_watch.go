@@ -13,6 +13,7 @@ import (
 
 	"github.com/esclusa/esclusa"
 	"github.com/esclusa/esclusa/content"
+	"github.com/esclusa/esclusa/internal/harden"
 	"github.com/esclusa/esclusa/internal/host"
 	"github.com/esclusa/esclusa/internal/kernel"
 	"github.com/esclusa/esclusa/internal/watch"
@@ -165,6 +166,11 @@ func (ts tellers) Detection(d *esclusa.Detection) {
 func (a app) watch(ctx context.Context, o *watchOptions) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	if a.own {
+		if err := harden.Capabilities(os.Environ(), sensorNeeds()...); err != nil {
+			fmt.Fprintf(a.stderr, "not hardened: %v\n", err)
+		}
+	}
 	start := a.nodeStart()
 	judge, err := o.content.read(start.Boot)
 	if err != nil {
@@ -210,6 +216,11 @@ func (a app) watch(ctx context.Context, o *watchOptions) error {
 		}
 		return err
 	}
+	if a.own { // programs are loaded: nothing of this is needed any more
+		if err := harden.Calls(); err != nil {
+			fmt.Fprintf(a.stderr, "not hardened: %v\n", err)
+		}
+	}
 	to.start(start)
 	for _, g := range s.Missing() {
 		fmt.Fprintf(a.stderr, "not seen on this kernel: %s\n", g.What)
@@ -226,6 +237,19 @@ func (a app) watch(ctx context.Context, o *watchOptions) error {
 	st := s.Stats()
 	fmt.Fprintf(a.stderr, "%d events, %d detections\n", st.Events, st.Detections)
 	return err
+}
+
+// sensorNeeds are the capabilities that a sensor keeps.
+func sensorNeeds() []uintptr {
+	return []uintptr{
+		unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_NET_ADMIN, // programs in the kernel
+		unix.CAP_SYS_ADMIN,                            // before 5.8, fanotify, cgroups of others
+		unix.CAP_SYS_RESOURCE,                         // memory of maps before 5.11
+		unix.CAP_DAC_READ_SEARCH, unix.CAP_SYS_PTRACE, // other processes' files, roots and namespaces
+		unix.CAP_KILL,                                                           // responses
+		unix.CAP_DAC_OVERRIDE, unix.CAP_CHOWN, unix.CAP_FOWNER, unix.CAP_FSETID, // files that are put away and put back
+		unix.CAP_SYS_NICE, // the reader's priority
+	}
 }
 
 func recorder(f *os.File, failed func(error)) *stream.JSON {

@@ -28,6 +28,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 )
 
 var update = flag.Bool("update", false, "write what the scripts should expect")
@@ -95,6 +96,8 @@ func sensor(ts *testscript.TestScript, neg bool, args []string) {
 		said += lines.Text() + "\n"
 	}
 	go io.Copy(io.Discard, stderr)
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.Process.Pid))
+	ts.Check(err)
 	ts.Defer(func() {
 		c.Process.Signal(os.Interrupt)
 		if err := c.Wait(); err != nil {
@@ -103,6 +106,32 @@ func sensor(ts *testscript.TestScript, neg bool, args []string) {
 	})
 	if !strings.HasPrefix(lines.Text(), "watching by") {
 		ts.Fatalf("the sensor did not start: %s", said)
+	}
+	hardened(ts, string(status))
+}
+
+// hardened holds a sensor to what it gave up: no module, no reboot, no raw
+// device, and a filter of system calls on top.
+func hardened(ts *testscript.TestScript, status string) {
+	for line := range strings.Lines(status) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":\t")
+		switch name {
+		case "CapEff", "CapPrm", "CapBnd":
+			have, err := strconv.ParseUint(value, 16, 64)
+			ts.Check(err)
+			for _, c := range []int{unix.CAP_SYS_MODULE, unix.CAP_SYS_BOOT, unix.CAP_SYS_RAWIO, unix.CAP_SETUID, unix.CAP_MKNOD, unix.CAP_NET_RAW} {
+				if have>>c&1 != 0 {
+					ts.Fatalf("%s has capability %d", name, c)
+				}
+			}
+			if have>>unix.CAP_BPF&1 == 0 {
+				ts.Fatalf("%s lacks what a sensor needs", name)
+			}
+		case "Seccomp":
+			if value != "2" {
+				ts.Fatalf("no filter of system calls: %s", value)
+			}
+		}
 	}
 }
 
