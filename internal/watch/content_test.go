@@ -97,6 +97,11 @@ func TestContentInContainers(t *testing.T) {
 	for _, g := range c.TakeGaps() {
 		t.Errorf("not judged: %s", g)
 	}
+	for i := range tp.events { // what may be missing is known
+		if tp.events[i].Kind == esclusa.EventLoss {
+			t.Errorf("lost: %v", tp.events[i].Fields)
+		}
+	}
 	fired := map[string][]string{} // by container
 	for i := range tp.detections {
 		d := &tp.detections[i]

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -137,6 +138,12 @@ func (s *source) Run(ctx context.Context, to events.Posts) error {
 	defer unix.Close(s.stop[0])
 	stop := context.AfterFunc(ctx, func() { unix.Close(s.stop[1]) })
 	defer stop()
+	// What is told late is out of order with what the rings tell, and the
+	// kernel's queue is short. Without the right to it is merely slower.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, -20)
+	defer func() { _ = unix.Setpriority(unix.PRIO_PROCESS, 0, 0) }()
 	buf := make([]byte, 64<<10)
 	for {
 		wait := -1
