@@ -246,8 +246,8 @@ func sensorNeeds() []uintptr {
 		unix.CAP_SYS_ADMIN,                            // before 5.8, fanotify, cgroups of others
 		unix.CAP_SYS_RESOURCE,                         // memory of maps before 5.11
 		unix.CAP_DAC_READ_SEARCH, unix.CAP_SYS_PTRACE, // other processes' files, roots and namespaces
-		unix.CAP_KILL,                                                           // responses
-		unix.CAP_DAC_OVERRIDE, unix.CAP_CHOWN, unix.CAP_FOWNER, unix.CAP_FSETID, // files that are put away and put back
+		unix.CAP_KILL,                                                                             // responses
+		unix.CAP_DAC_OVERRIDE, unix.CAP_CHOWN, unix.CAP_FOWNER, unix.CAP_FSETID, unix.CAP_SETFCAP, // files that are put away and put back
 		unix.CAP_SYS_NICE, // the reader's priority
 	}
 }

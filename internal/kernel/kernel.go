@@ -59,10 +59,11 @@ type Options struct {
 	Host bool
 }
 
-// Default sizes: 16 MiB hold 40,000 execs, a second of a furious build.
+// Default sizes: 16 MiB hold 40,000 execs, a second of a furious build. Each
+// page of a ring counts twice in the memory of the process.
 const (
 	defaultProcess   = 16 << 20
-	defaultActivity  = 16 << 20
+	defaultActivity  = 8 << 20
 	defaultDetection = 1 << 20
 )
 
