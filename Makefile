@@ -3,7 +3,7 @@ SHELL := /bin/bash
 TOOL  := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build bpf test unit check needs vectors test-large test-layers inflate guest lawful bpf-check fuzz bench bench-scan clean
+.PHONY: help build bpf test unit check needs vectors test-large test-layers inflate guest lawful bpf-check fuzz bench bench-scan bench-node clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -81,6 +81,10 @@ bench: ## the benchmarks beside the code
 
 bench-scan: ## esclusa and its peers on one image: CPU and memory, with ratios
 	go run ./internal/benchscan
+
+bench-node: NEEDS := gcc:gcc gencat:libc6-dev
+bench-node: needs ## the sensor: what it costs those that it watches, and itself (as root)
+	go run ./internal/benchnode
 
 clean: ## what was built
 	rm -f esclusa test.out

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -67,12 +68,22 @@ static void do_connect(void)
 	close(b);
 }
 
+/* What is watched by file system, not by process. */
+static void do_create(void)
+{
+	int fd = open("acts.tmp", O_CREAT | O_EXCL | O_WRONLY, 0600);
+
+	must(fd < 0 || fchmod(fd, 0644) || unlink("acts.tmp"), "create");
+	close(fd);
+}
+
 static void do_getppid(void) { syscall(SYS_getppid); }
 
 int main(int argc, char **argv)
 {
 	static const struct { const char *name; void (*act)(void); } acts[] = {
 		{"exec", do_exec}, {"open", do_open}, {"connect", do_connect}, {"getppid", do_getppid},
+		{"create", do_create},
 	};
 	if (argc != 3)
 		return argc == 1 ? 0 : 3;
