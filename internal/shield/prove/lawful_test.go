@@ -41,7 +41,7 @@ func works() []work {
 			for i in $(seq 20); do iptables-legacy -A INPUT -p tcp --dport $i -j ACCEPT; iptables-nft -A INPUT -p tcp --dport $i -j ACCEPT; done
 			echo ops 40`},
 		{"nested user namespaces", rootless, nil, false, `
-			for i in $(seq 20); do unshare -Urm sh -c 'mount -t tmpfs t /mnt && echo x >/mnt/x && cat /mnt/x >/dev/null'; done
+			for i in $(seq 20); do unshare -Urm sh -c 'mount -t tmpfs t /tmp && echo x >/tmp/x && cat /tmp/x >/dev/null'; done
 			echo ops 20`},
 		{"a rootless overlay", rootless, nil, false, `
 			mkdir l u w m; for i in $(seq 30); do echo $i >l/$i; done
