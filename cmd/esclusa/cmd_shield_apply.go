@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/esclusa/esclusa/internal/shield"
@@ -64,7 +67,12 @@ func (a app) wish(state, id string, w shield.Wish) error {
 	if err := shield.SetWish(dir, name, w, time.Now()); err != nil {
 		return err
 	}
-	for end := time.Now().Add(5 * time.Second); shield.Kept(dir); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		if kept, err := shield.Kept(dir); err != nil {
+			return err
+		} else if !kept {
+			break
+		}
 		standings, err := shield.Standings(dir)
 		if err != nil {
 			return err
@@ -95,6 +103,9 @@ func (a app) wished(dir, id string, w shield.Wish) (string, error) {
 		return "", err
 	}
 	if w == shield.WishEnforce || w == shield.WishObserve {
+		if os.Geteuid() != 0 {
+			return "", hinted{fmt.Errorf("no right to put %s in force", p.ID), "run as root"}
+		}
 		if r := p.Describe(hostFacts()); !r.Possible {
 			return "", hinted{fmt.Errorf("%s cannot be in force here: %s", p.ID, r.Lack), "esclusa shield explain " + p.ID + " names other ways"}
 		}
@@ -102,11 +113,19 @@ func (a app) wished(dir, id string, w shield.Wish) (string, error) {
 	return p.ID, nil
 }
 
-// now says which mode each patch is in.
+// now says which mode each patch is in. Who may not look is told so in every
+// row: not known is not "no sensor".
 func now(rows []shield.Row, state string) error {
 	dir := shieldDir(state)
-	if !shield.Kept(dir) {
+	kept, err := shield.Kept(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		for i := range rows {
+			rows[i].Now, rows[i].NowWhy = "unknown", rows[i].Why+"; only root may ask the sensor"
+		}
 		return nil
+	}
+	if err != nil || !kept {
+		return err
 	}
 	standings, err := shield.Standings(dir)
 	if err != nil {

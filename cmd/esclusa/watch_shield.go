@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -55,10 +57,14 @@ func (a app) guard(c *watch.Config, o *watchOptions) (*shield.Keeper, error) {
 	}
 	k, err := shield.NewKeeper(list, shield.KeeperOptions{
 		Dir: shieldDir(o.state), Facts: hostFacts, Quiet: o.shield.quiet,
+		Failed: func(err error) { fmt.Fprintf(a.stderr, "virtual patches stay as they are: %v\n", err) },
 		Changed: func(p *shield.Patch, s shield.Standing) {
 			fmt.Fprintf(a.stderr, "virtual patch %s: %s: %s\n", p.ID, s.Mode, s.Why)
 		},
 	})
+	if errors.Is(err, fs.ErrPermission) {
+		err = hinted{err, "run as root; --state names a folder of yours"}
+	}
 	if err != nil {
 		return nil, err
 	}

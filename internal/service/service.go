@@ -14,6 +14,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxSocket is the longest path of a socket (unix(7)).
@@ -27,12 +29,17 @@ func Unix(path string) (net.Listener, error) {
 	}
 	l, err := net.Listen("unix", path)
 	if err != nil {
-		if c, derr := net.DialTimeout("unix", path, time.Second); derr == nil {
+		c, derr := net.DialTimeout("unix", path, time.Second)
+		if derr == nil {
 			c.Close()
 			return nil, fmt.Errorf("%s: another process answers there", path)
 		}
-		if rerr := os.Remove(path); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+		// Nothing but a socket that nobody listens on refuses so.
+		if info, serr := os.Lstat(path); serr != nil || info.Mode().Type() != fs.ModeSocket || !errors.Is(derr, unix.ECONNREFUSED) {
 			return nil, err
+		}
+		if rerr := os.Remove(path); rerr != nil {
+			return nil, rerr
 		}
 		if l, err = net.Listen("unix", path); err != nil {
 			return nil, err

@@ -48,6 +48,17 @@ func TestUnix(t *testing.T) {
 			t.Errorf("%s: %v", path2, err)
 		}
 	}
+	// A file that is no socket is nobody's to remove.
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := service.Unix(file); err == nil {
+		t.Error("a file was taken for a socket")
+	}
+	if data, err := os.ReadFile(file); string(data) != "x" {
+		t.Error("it is gone:", err)
+	}
 	// One that answers is not pushed aside.
 	if _, err := service.Unix(path); err == nil || !strings.Contains(err.Error(), "another process") {
 		t.Error(err)

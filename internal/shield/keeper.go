@@ -45,6 +45,9 @@ type KeeperOptions struct {
 	Quiet time.Duration // see Quiet
 	// Changed is told when a patch comes into another mode; may be nil.
 	Changed func(p *Patch, s Standing)
+	// Failed is told of files that cannot be read or written; patches stay in
+	// the modes that they are in. May be nil.
+	Failed func(error)
 }
 
 // The files of a keeper's folder.
@@ -90,14 +93,17 @@ func (k *Keeper) hold() (err error) {
 	return nil
 }
 
-// Kept says whether a keeper holds the folder.
-func Kept(dir string) bool {
+// Kept says whether a keeper holds the folder. An error says that this could
+// not be found out, by one who may not look, say.
+func Kept(dir string) (bool, error) {
 	f, err := os.Open(filepath.Join(dir, keeperFile))
-	if err != nil {
-		return false
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	} else if err != nil {
+		return false, err
 	}
 	defer f.Close() // and with it the lock
-	return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil
+	return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil, nil
 }
 
 // Merge adds patches to others, and replaces those of the same id.
@@ -252,7 +258,8 @@ const (
 )
 
 // Run follows wishes, time and facts until ctx ends. The guards have to be
-// loaded.
+// loaded. A file that cannot be read or written is told and ends nothing: the
+// sensor around it has to go on.
 func (k *Keeper) Run(ctx context.Context) error {
 	if err := k.save(); err != nil {
 		return err
@@ -268,9 +275,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case now = <-tick.C:
 		}
 		wishes, changed, err := k.newWishes()
-		if err != nil {
-			return err
-		}
+		k.failed(err)
 		var facts *Facts
 		if now.Sub(asked) >= askForFacts {
 			f := k.o.Facts()
@@ -287,6 +292,13 @@ func (k *Keeper) Run(ctx context.Context) error {
 		if err := k.turn(wishes, facts, watched, now); err != nil {
 			return err
 		}
+		k.failed(k.save())
+	}
+}
+
+func (k *Keeper) failed(err error) {
+	if err != nil && k.o.Failed != nil {
+		k.o.Failed(err)
 	}
 }
 
@@ -309,9 +321,13 @@ func (k *Keeper) newWishes() (map[string]Wished, bool, error) {
 
 // turn brings every patch into the mode that it now has to be in.
 func (k *Keeper) turn(wishes map[string]Wished, facts *Facts, watched time.Duration, now time.Time) error {
-	k.mu.Lock()
-	var changed []*Patch
+	type change struct {
+		p *Patch
+		s Standing
+	}
+	var changed []change
 	var err error
+	k.mu.Lock()
 	for _, p := range k.all {
 		s := k.standings[p.ID]
 		if s.Mode == guards.Observe {
@@ -327,20 +343,17 @@ func (k *Keeper) turn(wishes map[string]Wished, facts *Facts, watched time.Durat
 			continue // this kernel cannot; whoever wishes it is told so by the command
 		}
 		if s.settle(p, k.o.Quiet, now) {
-			changed = append(changed, p)
+			changed = append(changed, change{p, *s})
 			err = errors.Join(err, k.SetMode(p.ID, s.Mode))
 		}
 	}
 	k.mu.Unlock()
-	if err = errors.Join(err, k.save()); err != nil {
-		return err
-	}
 	if k.o.Changed != nil {
-		for _, p := range changed {
-			k.o.Changed(p, *k.standings[p.ID]) // only this goroutine changes modes
+		for _, c := range changed {
+			k.o.Changed(c.p, c.s)
 		}
 	}
-	return nil
+	return err
 }
 
 func (k *Keeper) save() error {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,6 +45,9 @@ func TestDecide(t *testing.T) {
 		{"exploited, wished to look on", &exploited, shield.Standing{State: shield.Affected, Wish: shield.WishObserve}, guards.Observe},
 		{"not known", p, shield.Standing{State: shield.Unknown, Watched: 9 * quiet}, guards.Observe},
 		{"exploited and not known", &exploited, shield.Standing{State: shield.Unknown}, guards.Observe},
+		{"in force, and no longer known", p, shield.Standing{State: shield.Unknown, Earned: true}, guards.Enforce},
+		{"in force, exploited, and no longer known", &exploited, shield.Standing{State: shield.Unknown, Earned: true}, guards.Enforce},
+		{"in force, and mended", p, shield.Standing{State: shield.NotAffected, Earned: true}, guards.Off},
 		{"retired", &exploited, shield.Standing{State: shield.Affected, Wish: shield.WishOff, Earned: true}, guards.Off},
 	} {
 		if got, why := tt.p.Decide(&tt.s, quiet); got != tt.want || why == "" {
@@ -58,6 +62,17 @@ type keeping struct {
 	dir     string
 	mu      sync.Mutex
 	changed []string
+
+	failures atomic.Int32
+}
+
+func kept(t *testing.T, dir string) bool {
+	t.Helper()
+	is, err := shield.Kept(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return is
 }
 
 func keep(t *testing.T, dir string, quiet time.Duration, facts func() shield.Facts) *keeping {
@@ -66,6 +81,7 @@ func keep(t *testing.T, dir string, quiet time.Duration, facts func() shield.Fac
 	var err error
 	k.Keeper, err = shield.NewKeeper([]*shield.Patch{parse(t)}, shield.KeeperOptions{
 		Dir: dir, Facts: facts, Quiet: quiet,
+		Failed: func(error) { k.failures.Add(1) },
 		Changed: func(_ *shield.Patch, s shield.Standing) {
 			k.mu.Lock()
 			defer k.mu.Unlock()
@@ -156,7 +172,7 @@ func TestKeeper(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 		if _, err := shield.NewKeeper(nil, shield.KeeperOptions{Dir: dir, Facts: affected}); err == nil ||
-			!strings.Contains(err.Error(), "another sensor") || !shield.Kept(dir) {
+			!strings.Contains(err.Error(), "another sensor") || !kept(t, dir) {
 			t.Error("two keepers of one folder:", err)
 		}
 		for _, step := range []struct {
@@ -175,6 +191,22 @@ func TestKeeper(t *testing.T) {
 			if got := abuse(); got != step.refuse || !lawful(t) {
 				t.Errorf("%s: refused %t", step.wish, got)
 			}
+		}
+		// A file that is spoilt while it runs is told, and changes nothing.
+		good, err := os.ReadFile(filepath.Join(dir, "wishes.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "wishes.json"), []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(20 * time.Second); k.failures.Load() == 0 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		}
+		if k.failures.Load() != 1 || !abuse() || !lawful(t) {
+			t.Errorf("%d failures told of one", k.failures.Load())
+		}
+		if err := os.WriteFile(filepath.Join(dir, "wishes.json"), good, 0o600); err != nil {
+			t.Fatal(err)
 		}
 		s = k.standing(t, func(s shield.Standing) bool { return s.Hits > 0 })
 		if s.Hits != 1 {
@@ -223,7 +255,7 @@ func TestKeeperDamage(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("%s with %.20q: %v", name, text, err)
 			}
-			if shield.Kept(dir) {
+			if kept(t, dir) {
 				t.Error("a keeper that failed holds the folder")
 			}
 		}

@@ -36,7 +36,8 @@ type Standing struct {
 	Watched time.Duration `json:"watched"`
 	Hits    uint64        `json:"hits"`
 	// Earned says that it came into force by itself: a later hit does not end
-	// that, or one attack would open the door for the next.
+	// that, or one attack would open the door for the next, nor does a version
+	// that is no longer known.
 	Earned bool `json:"earned,omitempty"`
 	// Mode is what it is in, since when and why.
 	Mode  guards.Mode `json:"mode"`
@@ -65,6 +66,8 @@ func (p *Patch) Decide(s *Standing, quiet time.Duration) (guards.Mode, string) {
 	switch {
 	case s.State == NotAffected:
 		return guards.Off, "this host does not have the bug: " + s.Known
+	case s.Earned && s.State != Affected: // a list that cannot be read weakens nothing
+		return guards.Enforce, "it came into force by itself, and nothing says that this host was mended: " + s.Known
 	case s.State != Affected:
 		return guards.Observe, "whether this host has the bug is not known: " + s.Known
 	case p.Exploited:
@@ -87,7 +90,7 @@ func (s *Standing) settle(p *Patch, quiet time.Duration, now time.Time) bool {
 	switch {
 	case auto && mode == guards.Off:
 		s.Earned, s.Watched, s.Hits = false, 0, 0
-	case auto && mode == guards.Enforce && !p.Exploited:
+	case auto && mode == guards.Enforce:
 		s.Earned = true
 	}
 	changed := mode != s.Mode || s.Since.IsZero()
