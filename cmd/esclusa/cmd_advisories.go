@@ -67,7 +67,11 @@ func (a app) updated(res feeds.Result) error {
 		fmt.Fprintf(a.stdout, "not in this mirror: %s\n", strings.Join(res.Absent, ", "))
 	}
 	if len(res.Failed) > 0 {
-		return hinted{fmt.Errorf("not updated: %s", strings.Join(res.Failed, ", ")), "their old records stay in use; run the command again"}
+		hint := "their old records stay in use; run the command again"
+		if res.Damaged && len(res.Updated) > 0 {
+			hint = "their old records were damaged and are gone; run the command again"
+		}
+		return hinted{fmt.Errorf("not updated: %s", strings.Join(res.Failed, ", ")), hint}
 	}
 	return nil
 }

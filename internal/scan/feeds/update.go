@@ -43,8 +43,10 @@ type Result struct {
 	// was, byte for byte.
 	Updated []string
 	// Failed are the feeds that could not be had; Gaps say why. Their old
-	// data, if there is any, is still in use.
-	Failed []string
+	// data, if there is any, is still in use, unless the old database was Damaged
+	// and something had news: then it is gone.
+	Failed  []string
+	Damaged bool
 	// Absent are the feeds that the mirror does not have, and never had.
 	Absent []string
 	Gaps   []esclusa.Gap
@@ -77,6 +79,7 @@ func Update(ctx context.Context, o Options) (Result, error) {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		// A damaged database cannot be carried over; a new one cures it.
+		res.Damaged = true
 		res.Gaps = append(res.Gaps, esclusa.Gap{Scope: esclusa.GapFeed, What: "old advisory database", Err: err.Error()})
 	}
 	u := updater{Options: o, from: from, res: &res, tags: make(map[string]advisory.Source)}

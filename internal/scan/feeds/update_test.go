@@ -470,8 +470,7 @@ func TestUpdateHeals(t *testing.T) {
 	s := newServer(t, smallMirror(t))
 	state := advisory.State{Dir: t.TempDir()}
 	s.mustUpdate(t, state, everything, nil)
-	whole := content(t, state)
-	b := bytes.Clone(whole)
+	b := content(t, state)
 	b[len(b)/3] ^= 1
 	if err := os.WriteFile(state.Path(), b, 0o644); err != nil {
 		t.Fatal(err)
@@ -480,8 +479,14 @@ func TestUpdateHeals(t *testing.T) {
 	if len(res.Gaps) != 1 || !strings.Contains(res.Gaps[0].Err, advisory.ErrDamaged.Error()) {
 		t.Errorf("gaps %v", res.Gaps)
 	}
-	if !bytes.Equal(whole, content(t, state)) {
-		t.Error("the damage is still there")
+	// Not byte for byte: the time of the fetch is in it.
+	db, err := state.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Verify(); err != nil || !res.Damaged || fixOf(t, state, "npm", "pkg7") != "1.2.3" {
+		t.Errorf("the damage is still there: %v", err)
 	}
 }
 
