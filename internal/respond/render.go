@@ -7,9 +7,9 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/internal/terminal"
 )
 
 // WriteList writes a table of incidents, the newest last, each with what holds
@@ -25,7 +25,7 @@ func WriteList(w io.Writer, st *State, all bool, width int, now time.Time) error
 			continue
 		}
 		n++
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", in.ID, in.Severity, in.State, when(in.Opened, now), clean(cut(where(in), 24)), sums(in))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", in.ID, in.Severity, in.State, when(in.Opened, now), terminal.Clean(terminal.Cut(where(in), 24)), sums(in))
 	}
 	if n == 0 {
 		_, err := fmt.Fprintln(w, "no incidents")
@@ -35,7 +35,7 @@ func WriteList(w io.Writer, st *State, all bool, width int, now time.Time) error
 		return err
 	}
 	for line := range strings.Lines(table.String()) {
-		if _, err := fmt.Fprintln(w, cut(strings.TrimRight(line, " \n"), width)); err != nil {
+		if _, err := fmt.Fprintln(w, terminal.Cut(strings.TrimRight(line, " \n"), width)); err != nil {
 			return err
 		}
 	}
@@ -125,7 +125,7 @@ func WriteOutcome(w io.Writer, o *esclusa.Outcome, width int, now time.Time) err
 	if o.Undo != "" && o.State == esclusa.OutcomeDone {
 		b.WriteString("; to undo: " + o.Undo)
 	}
-	return wrap(w, clean(b.String()), width)
+	return wrap(w, terminal.Clean(b.String()), width)
 }
 
 func stateWords(o *esclusa.Outcome, now time.Time) string {
@@ -170,7 +170,7 @@ func targetWords(t *esclusa.Target) string {
 // WriteIncident writes all that is known of one incident.
 func WriteIncident(w io.Writer, in *esclusa.Incident, width int, now time.Time) error {
 	head := fmt.Sprintf("%s  %s  %s  since %s", in.ID, strings.ToUpper(in.Severity.String()), in.State, when(in.Opened, now))
-	if _, err := fmt.Fprintln(w, cut(head, width)); err != nil {
+	if _, err := fmt.Fprintln(w, terminal.Cut(head, width)); err != nil {
 		return err
 	}
 	lines := []string{"where: " + where(in)}
@@ -187,7 +187,7 @@ func WriteIncident(w io.Writer, in *esclusa.Incident, width int, now time.Time) 
 		lines = append(lines, "unknown: "+g.String())
 	}
 	for _, l := range lines {
-		if err := wrap(w, clean(l), width); err != nil {
+		if err := wrap(w, terminal.Clean(l), width); err != nil {
 			return err
 		}
 	}
@@ -196,7 +196,7 @@ func WriteIncident(w io.Writer, in *esclusa.Incident, width int, now time.Time) 
 			return err
 		}
 		if r := in.Outcomes[i].Action.Reason; r != "" {
-			if err := wrap(w, clean("  because "+r), width); err != nil {
+			if err := wrap(w, terminal.Clean("  because "+r), width); err != nil {
 				return err
 			}
 		}
@@ -206,10 +206,10 @@ func WriteIncident(w io.Writer, in *esclusa.Incident, width int, now time.Time) 
 
 // WriteDetection writes one detection and the incident that it is put into.
 func WriteDetection(w io.Writer, in *esclusa.Incident, d *esclusa.Detection, width int, now time.Time) error {
-	if _, err := fmt.Fprintln(w, cut(clean(in.ID+"  "+where(in)), width)); err != nil {
+	if _, err := fmt.Fprintln(w, terminal.Cut(terminal.Clean(in.ID+"  "+where(in)), width)); err != nil {
 		return err
 	}
-	return wrap(w, clean(detectionWords(d, now)), width)
+	return wrap(w, terminal.Clean(detectionWords(d, now)), width)
 }
 
 func detectionWords(d *esclusa.Detection, now time.Time) string {
@@ -254,25 +254,4 @@ func short(id string) string {
 		return id[:12]
 	}
 	return id
-}
-
-func cut(s string, width int) string {
-	r := []rune(s)
-	if len(r) <= width || width < 2 {
-		return s
-	}
-	return string(r[:width-1]) + "…"
-}
-
-// clean shows what a terminal would obey: words of a process are an attacker's.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t':
-			return ' '
-		case unicode.IsControl(r) || r == unicode.ReplacementChar || unicode.Is(unicode.Cf, r):
-			return '?'
-		}
-		return r
-	}, s)
 }

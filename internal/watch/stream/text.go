@@ -6,9 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"unicode"
 
 	"github.com/esclusa/esclusa"
+	"github.com/esclusa/esclusa/internal/terminal"
 )
 
 // Text writes for a person: a line an event, a paragraph a detection. Words of
@@ -32,17 +32,17 @@ func (t *Text) Event(e *esclusa.Event) {
 		return
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %-10s %s", e.At.Local().Format("15:04:05.000"), e.Kind, clean(who(&e.Process)))
+	fmt.Fprintf(&b, "%s %-10s %s", e.At.Local().Format("15:04:05.000"), e.Kind, terminal.Clean(who(&e.Process)))
 	for i := range e.Fields {
 		f := &e.Fields[i]
-		if s := clean(fmt.Sprint(f.Value())); s != "" && s != "false" && s != "[]" {
+		if s := terminal.Clean(fmt.Sprint(f.Value())); s != "" && s != "false" && s != "[]" {
 			fmt.Fprintf(&b, " %s=%s", f.Name, s)
 		}
 	}
 	if e.Container != nil {
-		fmt.Fprintf(&b, " in %s", clean(short(e.Container.ID)))
+		fmt.Fprintf(&b, " in %s", terminal.Clean(short(e.Container.ID)))
 	}
-	t.print(cut(b.String(), t.Width) + "\n")
+	t.print(terminal.Cut(b.String(), t.Width) + "\n")
 }
 
 // Detection implements watch.Sink.
@@ -50,7 +50,7 @@ func (t *Text) Detection(d *esclusa.Detection) {
 	e := d.Last()
 	var b strings.Builder
 	b.WriteString("\n")
-	head := fmt.Sprintf("%s %s %s", e.At.Local().Format("15:04:05"), strings.ToUpper(d.Severity.String()), clean(d.Rule))
+	head := fmt.Sprintf("%s %s %s", e.At.Local().Format("15:04:05"), strings.ToUpper(d.Severity.String()), terminal.Clean(d.Rule))
 	if d.Technique != "" {
 		head += " (ATT&CK " + d.Technique + ")"
 	}
@@ -58,8 +58,8 @@ func (t *Text) Detection(d *esclusa.Detection) {
 		head = "\x1b[1;" + map[bool]string{true: "31", false: "33"}[d.Severity >= esclusa.SeverityHigh] + "m" + head + "\x1b[0m"
 	}
 	b.WriteString(head + "\n")
-	t.wrap(&b, "", clean(d.Message))
-	t.wrap(&b, "who", clean(who(&e.Process)))
+	t.wrap(&b, "", terminal.Clean(d.Message))
+	t.wrap(&b, "who", terminal.Clean(who(&e.Process)))
 	for i := range min(len(e.Ancestors), 6) {
 		a := &e.Ancestors[i]
 		label := ""
@@ -70,7 +70,7 @@ func (t *Text) Detection(d *esclusa.Detection) {
 		if a.Container == "" && e.Container != nil {
 			where = " on the host"
 		}
-		t.wrap(&b, label, fmt.Sprintf("%s (%d)%s", clean(name(a.Name, a.Exe)), a.PID, where))
+		t.wrap(&b, label, fmt.Sprintf("%s (%d)%s", terminal.Clean(name(a.Name, a.Exe)), a.PID, where))
 		if where != "" {
 			break
 		}
@@ -82,9 +82,9 @@ func (t *Text) Detection(d *esclusa.Detection) {
 	if d.Killed {
 		t.wrap(&b, "done", "killed in the kernel")
 	}
-	t.wrap(&b, "why", clean(d.Why))
+	t.wrap(&b, "why", terminal.Clean(d.Why))
 	for _, g := range append(d.Gaps, e.Gaps...) {
-		t.wrap(&b, "unknown", clean(g.String()))
+		t.wrap(&b, "unknown", terminal.Clean(g.String()))
 	}
 	t.print(b.String())
 }
@@ -102,7 +102,7 @@ func (t *Text) container(b *strings.Builder, c *esclusa.Container) {
 	if c.Privileged {
 		where += ", privileged"
 	}
-	t.wrap(b, "where", clean(where))
+	t.wrap(b, "where", terminal.Clean(where))
 	image := c.ImageRef
 	if c.Image != "" {
 		image += " " + string(c.Image[:min(len(c.Image), 19)])
@@ -115,7 +115,7 @@ func (t *Text) container(b *strings.Builder, c *esclusa.Container) {
 	} else if c.Worst > esclusa.SeverityNone {
 		image += ", worst finding " + c.Worst.String()
 	}
-	t.wrap(b, "image", clean(strings.TrimSpace(image)))
+	t.wrap(b, "image", terminal.Clean(strings.TrimSpace(image)))
 }
 
 // Close tells the first error of writing.
@@ -163,7 +163,7 @@ func who(p *esclusa.Process) string {
 	if len(p.Args) > 1 {
 		s += " " + strings.Join(p.Args[1:], " ")
 	}
-	return cut(s, 400) + " (" + strconv.Itoa(int(p.PID)) + ")"
+	return terminal.Cut(s, 400) + " (" + strconv.Itoa(int(p.PID)) + ")"
 }
 
 func name(comm, exe string) string {
@@ -181,25 +181,4 @@ func short(id string) string {
 		}
 	}
 	return id[:min(len(id), 12)]
-}
-
-func cut(s string, width int) string {
-	r := []rune(s)
-	if width <= 0 || len(r) <= width {
-		return s
-	}
-	return string(r[:width-1]) + "…"
-}
-
-// clean shows what a terminal would obey, a line end included.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t':
-			return ' '
-		case unicode.IsControl(r) || r == unicode.ReplacementChar || unicode.Is(unicode.Cf, r):
-			return '?'
-		}
-		return r
-	}, s)
 }
