@@ -33,7 +33,7 @@ what you want.
 			if err != nil || w == shield.WishOff {
 				return usagef("enforce, observe or auto; esclusa shield retire takes a patch out", "unknown mode %q", mode)
 			}
-			return a.wish(state, args[0], w)
+			return asRoot(a.wish(state, args[0], w))
 		},
 	}
 	c.Flags().StringVar(&mode, "mode", "enforce", "`MODE`: enforce, observe or auto")
@@ -50,7 +50,7 @@ func (a app) shieldRetireCommand() *cobra.Command {
 A patch retires by itself where the host is found to have the fix.`,
 		Example: `  sudo esclusa shield retire CVE-2022-0811`,
 		Args:    args(1, "one patch"),
-		RunE:    func(_ *cobra.Command, args []string) error { return a.wish(state, args[0], shield.WishOff) },
+		RunE:    func(_ *cobra.Command, args []string) error { return asRoot(a.wish(state, args[0], shield.WishOff)) },
 	}
 	c.Flags().StringVar(&state, "state", stateDir, "the sensor's `FOLDER`")
 	return c
@@ -104,7 +104,7 @@ func (a app) wished(dir, id string, w shield.Wish) (string, error) {
 	}
 	if w == shield.WishEnforce || w == shield.WishObserve {
 		if os.Geteuid() != 0 {
-			return "", hinted{fmt.Errorf("no right to put %s in force", p.ID), "run as root"}
+			return "", fmt.Errorf("put %s in force: %w", p.ID, fs.ErrPermission)
 		}
 		if r := p.Describe(hostFacts()); !r.Possible {
 			return "", hinted{fmt.Errorf("%s cannot be in force here: %s", p.ID, r.Lack), "esclusa shield explain " + p.ID + " names other ways"}

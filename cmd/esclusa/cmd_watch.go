@@ -102,13 +102,14 @@ func (a app) watchCommand() *cobra.Command {
 		Long: `Watch puts small programs into the kernel and tells what the containers of this
 machine do, where it is an attack or looks like one: who did it, in which
 container of which image, who started that, and why it is bad. --events tells
-the rest, too. It ends with Ctrl-C and leaves nothing behind.
+the rest, too. It ends with Ctrl-C and takes its
+programs out of the kernel, but for what holds an isolated container.
 
 It needs root and Linux 5.10 or newer with BTF; no module.`,
 		Example: `  sudo esclusa watch
   sudo esclusa watch --events --output json > events.jsonl`,
 		Args: args(0, "no arguments"),
-		RunE: func(c *cobra.Command, _ []string) error { return a.watch(c.Context(), &o) },
+		RunE: func(c *cobra.Command, _ []string) error { return asRoot(a.watch(c.Context(), &o)) },
 	}
 	f := c.Flags()
 	f.StringVarP(&o.output, "output", "o", "table", "`FORMAT`: table or json")

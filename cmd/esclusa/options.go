@@ -136,7 +136,15 @@ type hinted struct {
 	hint string
 }
 
-func (h hinted) Hint() string  { return h.hint }
+func (h hinted) Hint() string { return h.hint }
+
+// asRoot says what to do where the right was lacking, if nobody has yet.
+func asRoot(err error) error {
+	if os.Geteuid() == 0 || hintOf(err) != "" || !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return hinted{err, "run as root"}
+}
 func (h hinted) Unwrap() error { return h.error }
 
 // scanner wires a scanner for these targets; close it when its scans are done.

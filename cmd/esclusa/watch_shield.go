@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -62,9 +60,6 @@ func (a app) guard(c *watch.Config, o *watchOptions) (*shield.Keeper, error) {
 			fmt.Fprintf(a.stderr, "virtual patch %s: %s: %s\n", p.ID, s.Mode, s.Why)
 		},
 	})
-	if errors.Is(err, fs.ErrPermission) {
-		err = hinted{err, "run as root; --state names a folder of yours"}
-	}
 	if err != nil {
 		return nil, err
 	}

@@ -135,7 +135,7 @@ be seen, 2 that no sensor answers.`,
 			case errors.Is(err, service.ErrAbsent):
 				return hinted{errors.New("no sensor answers"), "sudo esclusa watch starts one; --state names its folder"}
 			case err != nil:
-				return err
+				return asRoot(err)
 			case output == "json":
 				err = a.writeJSON(st)
 			default:
